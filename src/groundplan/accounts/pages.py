@@ -1,0 +1,105 @@
+"""The pages to sign up, in and out, and the theme of all pages."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from groundplan.accounts import feature
+from groundplan.accounts.api import SignIn, SignOut, SignUp, close_session, create_account, create_session
+from groundplan.app import Context, Page, Redirect
+from groundplan.core.errors import Conflict, Invalid, Unauthenticated
+from groundplan.security.sessions import LIFETIMES
+
+SESSION_COOKIE = "session"
+_THEME_SECONDS = 365 * 24 * 3600
+Text = Annotated[str, msgspec.Meta(max_length=2000)]
+
+
+class SignInForm(msgspec.Struct, frozen=True):
+    email: Text = ""
+    password: Text = ""
+    next: Text = ""
+
+
+class SignUpForm(msgspec.Struct, frozen=True):
+    email: Text = ""
+    name: Text = ""
+    password: Text = ""
+    next: Text = ""
+
+
+class ThemeForm(msgspec.Struct, frozen=True):
+    theme: Literal["system", "light", "dark"] = "system"
+
+
+@feature.page("/sign-in", public=True)
+async def sign_in_page(ctx: Context, next: Text = "/") -> Page:
+    return Page("accounts/sign_in.html", email="", next=_local(next), error="")
+
+
+@feature.page("/sign-in", method="POST", public=True)
+async def sign_in(ctx: Context, data: SignInForm) -> Page | Redirect:
+    try:
+        await _open_session(ctx, data.email, data.password)
+    except (Unauthenticated, Invalid) as error:
+        return Page(
+            "accounts/sign_in.html", status=error.status, email=data.email, next=_local(data.next), error=error.detail
+        )
+    return Redirect(_local(data.next))
+
+
+@feature.page("/sign-up", public=True)
+async def sign_up_page(ctx: Context, next: Text = "/") -> Page:
+    return Page("accounts/sign_up.html", email="", name="", next=_local(next), error="", field="")
+
+
+@feature.page("/sign-up", method="POST", public=True)
+async def sign_up(ctx: Context, data: SignUpForm) -> Page | Redirect:
+    try:
+        await ctx.api(create_account, data=SignUp(email=data.email, name=data.name, password=data.password))
+    except (Invalid, Conflict) as error:
+        field = error.errors[0].pointer.removeprefix("/data").strip("/") if error.errors else "email"
+        return Page(
+            "accounts/sign_up.html",
+            status=error.status,
+            email=data.email,
+            name=data.name,
+            next=_local(data.next),
+            error=error.detail if isinstance(error, Conflict) or not error.errors else error.errors[0].detail,
+            field=field,
+        )
+    await _open_session(ctx, data.email, data.password)
+    return Redirect(_local(data.next))
+
+
+@feature.page("/sign-out", method="POST", public=True)
+async def sign_out(ctx: Context) -> Redirect:
+    token = ctx.request.cookie(SESSION_COOKIE) if ctx.request else None
+    if token and ctx.request:
+        await ctx.api(close_session, data=SignOut(token))
+        ctx.request.set_cookie(SESSION_COOKIE, "", max_age=0)
+    return Redirect("/")
+
+
+@feature.page("/theme", method="POST", public=True)
+async def set_theme(ctx: Context, data: ThemeForm) -> Redirect:
+    if ctx.request is None:
+        return Redirect("/")
+    ctx.request.set_cookie("theme", data.theme, max_age=_THEME_SECONDS)
+    referer = urlsplit(ctx.request.headers.get("referer", ""))
+    same = referer.netloc == ctx.request.host
+    return Redirect(_local(f"{referer.path}?{referer.query}" if referer.query else referer.path) if same else "/")
+
+
+async def _open_session(ctx: Context, email: str, password: str) -> None:
+    session = await ctx.api(create_session, data=SignIn(email=email, password=password, kind="browser"))
+    if ctx.request:
+        ctx.request.set_cookie(SESSION_COOKIE, session.token, max_age=int(LIFETIMES["browser"].total_seconds()))
+
+
+def _local(url: str) -> str:
+    """The URL if it stays on this host, else the front page: no open redirect."""
+    parts = urlsplit(url)
+    stays = url.startswith("/") and not url.startswith(("//", "/\\")) and not parts.netloc and url.isprintable()
+    return url if stays else "/"

@@ -1,0 +1,72 @@
+"""The app: an ordered list of features and what its roles may do."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from groundplan.app.feature import Fault, Feature
+from groundplan.app.route import Route, build
+from groundplan.core.errors import ConfigurationError
+from groundplan.messaging.handlers import Handlers
+from groundplan.security.principal import EVERYTHING, Roles
+
+
+class App:
+    """What a team writes. The platform adds its own features (accounts, console) when it assembles the whole."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        features: Sequence[Feature],
+        roles: Mapping[str, Iterable[str]],
+        package: str | None = None,
+        seed: str | None = None,
+    ) -> None:
+        """``package`` holds ``migrations/`` and ``templates/``; ``seed`` names the function behind ``groundplan seed``."""
+        self.name = name
+        self.features = tuple(features)
+        self.roles = Roles(roles)
+        self.package = package or name
+        self.seed = seed
+
+
+class Assembly:
+    """An app and the platform's features, loaded and checked: every route, handler and fault of the release.
+
+    Raises:
+        ConfigurationError: naming every route that cannot start, all at once.
+    """
+
+    def __init__(self, app: App, platform: Sequence[Feature]) -> None:
+        self.app = app
+        self.features = (*platform, *app.features)
+        problems: list[str] = []
+        routes: list[Route] = []
+        for feature in self.features:
+            feature.load()
+            for declared in feature.declarations:
+                try:
+                    routes.append(build(feature.name, declared))
+                except ConfigurationError as error:
+                    problems.append(error.detail)
+        problems += _clashes(routes)
+        if problems:
+            raise ConfigurationError("\n".join(problems))
+        self.routes = tuple(routes)
+        self.by_function: dict[Callable[..., Any], Route] = {route.function: route for route in routes}
+        self.handlers = Handlers(handler for feature in self.features for handler in feature.handlers)
+        self.faults: tuple[Fault, ...] = tuple(fault for feature in self.features for fault in feature.faults)
+
+    def permissions(self) -> frozenset[str]:
+        """Every permission that some route asks for."""
+        return frozenset(route.permission for route in self.routes if route.permission) - {EVERYTHING}
+
+
+def _clashes(routes: Iterable[Route]) -> list[str]:
+    seen: dict[tuple[str, str], Route] = {}
+    problems = []
+    for route in routes:
+        first = seen.setdefault((route.method, route.path), route)
+        if first is not route:
+            problems.append(f"{route.name} is declared twice: by {first.feature} and by {route.feature}.")
+    return problems

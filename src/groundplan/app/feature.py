@@ -1,0 +1,179 @@
+"""A feature: a named, owned set of routes, handlers and faults. Decorators collect; nothing happens on import."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from groundplan.app.route import Declaration, Kind
+from groundplan.core.retry import Retry
+from groundplan.messaging.handlers import Handler
+from groundplan.messaging.message import Event, Job, Message
+
+F = TypeVar("F", bound=Callable[..., Any])
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What the feature promises its users: the share of good answers, and how fast, in milliseconds."""
+
+    availability: float = 0.999
+    latency_ms: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A way to break a message on purpose, outside production: the switches of the tour."""
+
+    name: str
+    title: str
+    event: type[Event]
+    spoil: Callable[[Any], Any]
+
+
+class Feature:
+    """``modules`` are imported when the app is put together; their decorators then find this feature."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        owner: str,
+        objective: Objective | None = None,
+        modules: Sequence[str] = (),
+        templates: str | None = None,
+    ) -> None:
+        """``templates`` names the package whose ``templates`` folder holds this feature's pages."""
+        self.name = name
+        self.owner = owner
+        self.objective = objective or Objective()
+        self.templates = templates
+        self.declarations: list[Declaration] = []
+        self.handlers: list[Handler] = []
+        self.faults: list[Fault] = []
+        self._modules = tuple(modules)
+
+    def load(self) -> None:
+        for module in self._modules:
+            importlib.import_module(module)
+
+    def get(self, path: str, *, permission: str | None = None, public: bool = False) -> Callable[[F], F]:
+        return self._route("api", "GET", path, permission=permission, public=public)
+
+    def post(
+        self,
+        path: str,
+        *,
+        permission: str | None = None,
+        public: bool = False,
+        idempotent: bool = False,
+        transaction: bool = True,
+        status: int | None = None,
+    ) -> Callable[[F], F]:
+        """A write. ``transaction=False`` is for one that calls the outside: it opens its own, short one."""
+        return self._route("api", "POST", path, permission, public, idempotent, transaction, status)
+
+    def put(
+        self,
+        path: str,
+        *,
+        permission: str | None = None,
+        public: bool = False,
+        idempotent: bool = False,
+        transaction: bool = True,
+        status: int | None = None,
+    ) -> Callable[[F], F]:
+        return self._route("api", "PUT", path, permission, public, idempotent, transaction, status)
+
+    def delete(
+        self,
+        path: str,
+        *,
+        permission: str | None = None,
+        public: bool = False,
+        idempotent: bool = False,
+        transaction: bool = True,
+        status: int | None = None,
+    ) -> Callable[[F], F]:
+        return self._route("api", "DELETE", path, permission, public, idempotent, transaction, status)
+
+    def page(
+        self, path: str, *, method: str = "GET", permission: str | None = None, public: bool = False
+    ) -> Callable[[F], F]:
+        """A server-rendered page, or with ``method="POST"`` the target of a form. It calls the API; it has no database."""
+        return self._route("page", method, path, permission, public, transaction=False)
+
+    def webhook(self, source: str) -> Callable[[F], F]:
+        """POST /webhooks/in/{source}: takes ``data: bytes`` as sent; the function verifies the signature itself."""
+        return self._route("webhook", "POST", f"/{source}", public=True, transaction=False)
+
+    def on(
+        self,
+        event: type[Event],
+        *,
+        name: str,
+        retry: Retry | None = None,
+        timeout: float = 30.0,
+        queue: str = "default",
+        priority: int = 100,
+    ) -> Callable[[F], F]:
+        """Runs for every ``event``, in a worker. ``timeout`` in seconds."""
+        return self._handler(event, "event", name, retry, timeout, queue, priority)
+
+    def job(
+        self,
+        job: type[Job],
+        *,
+        name: str,
+        retry: Retry | None = None,
+        timeout: float = 30.0,
+        queue: str = "default",
+        priority: int = 100,
+    ) -> Callable[[F], F]:
+        return self._handler(job, "job", name, retry, timeout, queue, priority)
+
+    def fault(self, name: str, title: str, event: type[E]) -> Callable[[Callable[[E], E]], Callable[[E], E]]:
+        def collect(spoil: Callable[[E], E]) -> Callable[[E], E]:
+            self.faults.append(Fault(name, title, event, spoil))
+            return spoil
+
+        return collect
+
+    def _route(
+        self,
+        kind: Kind,
+        method: str,
+        path: str,
+        permission: str | None = None,
+        public: bool = False,
+        idempotent: bool = False,
+        transaction: bool = True,
+        status: int | None = None,
+    ) -> Callable[[F], F]:
+        def collect(function: F) -> F:
+            self.declarations.append(
+                Declaration(
+                    function=function,
+                    kind=kind,
+                    method=method,
+                    path=path,
+                    permission=permission,
+                    public=public,
+                    idempotent=idempotent,
+                    transaction=transaction,
+                    status=status,
+                )
+            )
+            return function
+
+        return collect
+
+    def _handler(
+        self, message: type[Message], kind: str, name: str, retry: Retry | None, timeout: float, queue: str, priority: int
+    ) -> Callable[[F], F]:
+        def collect(function: F) -> F:
+            self.handlers.append(Handler(name, message, function, kind, retry or Retry(), timeout, queue, priority))
+            return function
+
+        return collect

@@ -1,0 +1,43 @@
+"""The HTTP request as business code may see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+
+
+@dataclass(slots=True)
+class Request:
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    """Names in lower case; the last value where a name is repeated."""
+    scheme: str
+    host: str
+    secure_cookies: bool
+    """False only on plain http://localhost, where a browser would drop a Secure cookie."""
+    set_cookies: list[str] = field(default_factory=list)
+    """Set-Cookie header values to send with the reply."""
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.scheme}://{self.host}"
+
+    def cookie(self, name: str) -> str | None:
+        """The value of our cookie of that name, whatever prefix it travels under."""
+        jar = SimpleCookie()
+        try:
+            jar.load(self.headers.get("cookie", ""))
+        except CookieError:
+            return None
+        found = jar.get(self._cookie_name(name))
+        return found.value if found else None
+
+    def set_cookie(self, name: str, value: str, *, max_age: int) -> None:
+        """HttpOnly, SameSite=Lax and, off localhost, Secure with the ``__Host-`` prefix. ``max_age`` in seconds; 0 deletes."""
+        parts = [f"{self._cookie_name(name)}={value}", "Path=/", "HttpOnly", "SameSite=Lax", f"Max-Age={max_age}"]
+        if self.secure_cookies:
+            parts.append("Secure")
+        self.set_cookies.append("; ".join(parts))
+
+    def _cookie_name(self, name: str) -> str:
+        return f"__Host-{name}" if self.secure_cookies else name

@@ -1,0 +1,1 @@
+"""Floor 6: the backend box: web pages, API, worker, and the server that runs them."""

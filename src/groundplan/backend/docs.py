@@ -1,0 +1,41 @@
+"""/docs: the API's description as a page that loads nothing from outside, and as OpenAPI 3.1 JSON."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, get
+from litestar.response.base import ASGIResponse
+from litestar.types import Scope
+
+from groundplan.app.page import Page
+from groundplan.backend.web.render import Renderer
+
+
+def docs_routes(renderer: Renderer) -> list[Any]:
+    @get("/docs/openapi.json", include_in_schema=False)
+    async def openapi_json(request: Request[Any, Any, Any]) -> ASGIResponse:
+        schema = request.app.openapi_schema.to_schema()
+        return ASGIResponse(body=msgspec.json.encode(schema), media_type="application/vnd.oai.openapi+json")
+
+    @get("/docs", include_in_schema=False)
+    async def docs(request: Request[Any, Any, Any], scope: Scope) -> ASGIResponse:
+        schema = request.app.openapi_schema.to_schema()
+        page = Page("docs/docs.html", info=schema["info"], groups=_groups(schema), schemas=_schemas(schema))
+        return ASGIResponse(body=renderer(page, scope.get("groundplan"), scope), media_type="text/html")  # type: ignore[arg-type]
+
+    return [docs, openapi_json]
+
+
+def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Operations by feature, each with its method and path."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path, operations in sorted(schema["paths"].items()):
+        for method, operation in operations.items():
+            if isinstance(operation, dict) and "responses" in operation:
+                group = (operation.get("tags") or ["other"])[0]
+                groups.setdefault(group, []).append({"path": path, "method": method.upper(), **operation})
+    return groups
+
+
+def _schemas(schema: dict[str, Any]) -> dict[str, Any]:
+    return dict(sorted(schema.get("components", {}).get("schemas", {}).items()))

@@ -1,0 +1,144 @@
+"""Every route as one Litestar handler with a real signature, so that parsing, validation and OpenAPI are Litestar's."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, get_args, get_origin
+
+from litestar import Request
+from litestar.enums import MediaType, RequestEncodingType
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Body
+from litestar.response.base import ASGIResponse
+from litestar.types import Scope
+
+from groundplan.app.calls import Calls
+from groundplan.app.context import Context
+from groundplan.app.page import Page, Redirect
+from groundplan.app.route import Route
+from groundplan.backend.problem import Problem
+
+Render = Callable[[Page, Context, Scope], bytes]
+Endpoint = Callable[..., Awaitable[ASGIResponse]]
+
+BODY_LIMIT = 1_000_000
+"""Bytes of a request body; more is a 413."""
+
+
+def handlers(routes: tuple[Route, ...], calls: Calls, render: Render) -> list[HTTPRouteHandler]:
+    return [_handler(route, calls, render) for route in routes]
+
+
+def _handler(route: Route, calls: Calls, render: Render) -> HTTPRouteHandler:
+    makers: dict[str, Callable[[], Endpoint]] = {
+        "api": lambda: _api_endpoint(route, calls),
+        "page": lambda: _page_endpoint(route, render),
+        "webhook": lambda: _webhook_endpoint(route),
+    }
+    endpoint = makers[route.kind]()
+    _sign(endpoint, route)
+    is_api = route.kind == "api"
+    return HTTPRouteHandler(
+        route.path,
+        http_method=route.method,  # type: ignore[arg-type]  # one of GET, POST, PUT, DELETE
+        status_code=route.status,
+        media_type=MediaType.JSON if is_api else MediaType.HTML,
+        before_request=_permission_check(route),
+        request_max_body_size=BODY_LIMIT,
+        include_in_schema=is_api,
+        operation_id=f"{route.feature}.{route.function.__name__}",
+        summary=_summary(route),
+        description=inspect.getdoc(route.function),
+        tags=[route.feature],
+        responses=_responses(route) if is_api else None,
+        opt={"route": route},
+    )(endpoint)
+
+
+def _api_endpoint(route: Route, calls: Calls) -> Endpoint:
+    async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
+        reply = await calls.run(route, scope["groundplan"], arguments)  # type: ignore[typeddict-item]
+        headers = {"idempotency-replayed": "true"} if reply.replayed else {}
+        return ASGIResponse(body=reply.body, status_code=reply.status, media_type=MediaType.JSON, headers=headers)
+
+    return endpoint
+
+
+def _page_endpoint(route: Route, render: Render) -> Endpoint:
+    async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
+        context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
+        result = await route.function(context, **arguments)
+        if isinstance(result, Redirect):
+            return ASGIResponse(status_code=result.status, headers={"location": result.url}, media_type=MediaType.TEXT)
+        return ASGIResponse(body=render(result, context, scope), status_code=result.status, media_type=MediaType.HTML)
+
+    return endpoint
+
+
+def _webhook_endpoint(route: Route) -> Endpoint:
+    async def endpoint(scope: Scope, request: Request[Any, Any, Any]) -> ASGIResponse:
+        context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
+        await route.function(context, data=await request.body())
+        return ASGIResponse(status_code=204)
+
+    return endpoint
+
+
+def _sign(endpoint: Any, route: Route) -> None:
+    """Gives the endpoint the parameters of the business function instead of ``**arguments``."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter("scope", keyword, annotation=Scope)]
+    if route.kind == "webhook":
+        parameters.append(inspect.Parameter("request", keyword, annotation=Request[Any, Any, Any]))
+    else:
+        parameters += [inspect.Parameter(p.name, keyword, annotation=p.annotation, default=p.default) for p in route.parameters]
+        if route.body is not None:
+            parameters.append(inspect.Parameter("data", keyword, annotation=_body(route)))
+    endpoint.__signature__ = inspect.Signature(parameters, return_annotation=ASGIResponse)
+    endpoint.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": ASGIResponse}
+    endpoint.__name__ = route.function.__name__
+    endpoint.__doc__ = route.function.__doc__
+
+
+def _body(route: Route) -> Any:
+    if route.kind == "page":
+        return Annotated[route.body, Body(media_type=RequestEncodingType.URL_ENCODED)]
+    return route.body
+
+
+def _permission_check(route: Route) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """Before the body is read, so that 401 and 403 come before 400."""
+
+    async def check(request: Request[Any, Any, Any]) -> None:
+        context: Context = request.scope["groundplan"]  # type: ignore[typeddict-item]
+        context.require(route.permission)
+
+    return check
+
+
+def _responses(route: Route) -> dict[int, ResponseSpec]:
+    responses: dict[int, ResponseSpec] = {}
+    returns = get_args(route.returns)[0] if get_origin(route.returns) is Annotated else route.returns
+    if returns is not type(None) and returns is not None:
+        responses[route.status] = ResponseSpec(returns, generate_examples=False, description="Done")
+    for status, description in _refusals(route).items():
+        responses[status] = ResponseSpec(
+            Problem, generate_examples=False, description=description, media_type="application/problem+json"  # type: ignore[arg-type]
+        )
+    return responses
+
+
+def _refusals(route: Route) -> dict[int, str]:
+    refusals = {400: "The input is not valid"}
+    if route.permission:
+        refusals |= {401: "Not signed in", 403: "Not allowed"}
+    if "{" in route.path:
+        refusals[404] = "Not found"
+    if route.idempotent:
+        refusals |= {409: "The first request with this key is still running", 422: "The key was used with another request"}
+    return refusals
+
+
+def _summary(route: Route) -> str:
+    doc = inspect.getdoc(route.function)
+    return doc.splitlines()[0].rstrip(".") if doc else route.function.__name__.replace("_", " ").capitalize()

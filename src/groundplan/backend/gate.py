@@ -1,0 +1,180 @@
+"""The one ASGI pass in front of every request: ids, trace, tenant, user, origin check, headers, access line, metrics.
+
+One pass instead of a stack of middlewares, because each of those costs as much as the work itself.
+"""
+
+import secrets
+import time
+from typing import Any
+
+from groundplan.app.calls import Calls
+from groundplan.app.context import Context
+from groundplan.app.request import Request
+from groundplan.app.services import Services
+from groundplan.backend.identity import Identity
+from groundplan.backend.problem import problem_response
+from groundplan.core.clock import Clock
+from groundplan.core.context import RequestContext, entered, parse_traceparent
+from groundplan.core.errors import GroundplanError
+from groundplan.core.ids import span_id, trace_id, uuid7
+from groundplan.telemetry import RequestRecord, Telemetry
+from groundplan.telemetry.spans import record
+
+_PLUMBING = ("/static/", "/healthz", "/readyz", "/metrics")
+"""Served without tenant, user or trace."""
+
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+]
+_API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+
+class Gate:
+    """ASGI application around the framework's."""
+
+    def __init__(
+        self,
+        inner: Any,
+        services: Services,
+        calls: Calls,
+        identity: Identity,
+        telemetry: Telemetry,
+        clock: Clock,
+        *,
+        role: str,
+    ) -> None:
+        self._inner = inner
+        self._services = services
+        self._calls = calls
+        self._identity = identity
+        self._telemetry = telemetry
+        self._clock = clock
+        self._role = role
+        self._https = services.settings.env in ("staging", "prod")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+        elif scope["path"].startswith(_PLUMBING):
+            scope["groundplan"] = None
+            await self._inner(scope, receive, send)
+        else:
+            await self._request(scope, receive, send)
+
+    async def _request(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        request = self._request_of(scope, headers)
+        is_page = not request.path.startswith(("/api/", "/webhooks/"))
+        parent = parse_traceparent(headers.get("traceparent"))
+        context = RequestContext(
+            request_id=_request_id(headers.get("x-request-id", "")),
+            role="web" if is_page else "api",
+            trace_id=parent[0] if parent else trace_id(),
+            span_id=span_id(),
+        )
+        scope["groundplan"] = None
+        scope["csp_nonce"] = nonce = secrets.token_urlsafe(16) if is_page else ""
+        started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
+        status = 500
+        error = ""
+
+        async def send_with_headers(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = message | {"headers": [*message["headers"], *self._reply_headers(request, context, nonce)]}
+            await send(message)
+
+        with entered(context):
+            unit: Context | None = None
+            try:
+                unit = await self._identify(scope, request)
+                scope["groundplan"] = unit
+                await self._inner(scope, receive, send_with_headers)
+            except GroundplanError as refused:
+                error = f"{type(refused).__name__}: {refused.detail}"
+                await problem_response(refused, request.path)(scope, receive, send_with_headers)
+        duration_us = (time.perf_counter_ns() - started) // 1000
+        route = scope.get("path_template") or "unmatched"
+        error = error or scope.get("groundplan_error", "")
+        with entered(context):
+            record(
+                "Web" if is_page else "API",
+                f"{request.method} {route if route != 'unmatched' else request.path[:200]}",
+                "work",
+                started_us,
+                duration_us,
+                span_id=context.span_id,
+                parent_id=parent[1] if parent else "",
+                error=error if status >= 500 else "",
+                status=status,
+            )
+            self._telemetry.finish(
+                context,
+                RequestRecord(
+                    request_id=context.request_id,
+                    trace_id=context.trace_id,
+                    span_id=context.span_id,
+                    role=context.role,
+                    kind="page" if is_page else "api",
+                    method=request.method,
+                    name=route,
+                    path=request.path[:500],
+                    status=status,
+                    tenant=unit.tenant.slug if unit and unit.has_tenant else "",
+                    user=str(unit.user.id) if unit and unit.user else "",
+                    start_us=started_us,
+                    duration_us=duration_us,
+                    wrote=bool(unit and unit.wrote),
+                    error=error,
+                ),
+            )
+
+    async def _identify(self, scope: Any, request: Request) -> Context:
+        await self._services.flags.refresh()
+        tenant, user = await self._identity.of(request)
+        return Context(
+            self._services,
+            self._calls,
+            tenant=tenant,
+            user=user,
+            request=request,
+            idempotency_key=request.headers.get("idempotency-key"),
+        )
+
+    def _request_of(self, scope: Any, headers: dict[str, str]) -> Request:
+        host = headers.get("host", "")
+        return Request(
+            method=scope["method"],
+            path=scope["path"],
+            headers=headers,
+            scheme="https" if self._https else scope.get("scheme", "http"),
+            host=host,
+            secure_cookies=self._https,
+        )
+
+    def _reply_headers(self, request: Request, context: RequestContext, nonce: str) -> list[tuple[bytes, bytes]]:
+        policy = _page_policy(nonce) if nonce else _API_POLICY
+        headers = [*_HEADERS, (b"x-request-id", context.request_id.encode()), (b"content-security-policy", policy)]
+        if self._https:
+            headers.append(_HSTS)
+        headers.append((b"cache-control", b"private, no-store"))
+        headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in request.set_cookies]
+        return headers
+
+
+def _request_id(given: str) -> str:
+    """The caller's id if it is harmless, so that one id follows a request through several systems."""
+    harmless = 8 <= len(given) <= 64 and all(c.isascii() and (c.isalnum() or c in "-_") for c in given)
+    return given if harmless else f"req_{uuid7().hex}"
+
+
+def _page_policy(nonce: str) -> bytes:
+    return (
+        f"default-src 'self'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ).encode()

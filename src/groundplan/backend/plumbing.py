@@ -1,0 +1,74 @@
+"""The addresses that are not business: liveness, readiness, metrics, static files, signed objects."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get
+from litestar.params import Parameter
+from litestar.response.base import ASGIResponse
+from litestar.types import Scope
+
+from groundplan.app.context import Context
+from groundplan.app.health import Health
+from groundplan.backend.web.static import StaticFiles
+from groundplan.core.errors import Forbidden, NotFound
+from groundplan.data.objects.port import Objects
+from groundplan.telemetry import Metrics
+
+
+def plumbing(health: Health, metrics: Metrics, static: StaticFiles, objects: Objects, *, open_metrics: bool) -> list[Any]:
+    """``open_metrics``: anyone may read /metrics; in production only who holds ``metrics:read``."""
+
+    @get("/healthz", include_in_schema=False)
+    async def healthz() -> ASGIResponse:
+        return _json({"status": "alive"})
+
+    @get("/readyz", include_in_schema=False)
+    async def readyz() -> ASGIResponse:
+        if health.draining:
+            return _json({"status": "draining"}, 503)
+        failing = await health.ready()
+        if failing:
+            return _json({"status": "not ready", "failing": failing}, 503)
+        return _json({"status": "ready"})
+
+    @get("/metrics", include_in_schema=False)
+    async def read_metrics(request: Request[Any, Any, Any]) -> ASGIResponse:
+        if not open_metrics:
+            raise NotFound("Metrics are served on their own port in production.")
+        return ASGIResponse(body=metrics.render(), media_type="text/plain; version=0.0.4")
+
+    @get("/static/{name:str}", include_in_schema=False)
+    async def static_file(name: str) -> ASGIResponse:
+        found = static.get(name)
+        if found is None:
+            raise NotFound("There is no such file.")
+        return ASGIResponse(
+            body=found.content,
+            media_type=found.media_type,
+            headers={"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"},
+        )
+
+    @get("/objects/{key:path}", include_in_schema=False)
+    async def signed_object(
+        scope: Scope,
+        key: str,
+        expires: Annotated[int, Parameter(ge=0)] = 0,
+        signature: str = "",
+        filename: str = "",
+    ) -> ASGIResponse:
+        context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
+        name = key.lstrip("/")
+        if not objects.verify(name, expires=expires, signature=signature, filename=filename or None):
+            raise Forbidden("This link is not valid or has expired. Open the page again for a new one.")
+        if not name.startswith(f"t/{context.tenant.id}/"):
+            raise NotFound("There is no such object.")
+        found = await objects.stat(name)
+        headers = {"content-disposition": f'attachment; filename="{filename or name.rpartition("/")[2]}"'}
+        return ASGIResponse(body=await objects.get(name), media_type=found.content_type, headers=headers)
+
+    return [healthz, readyz, read_metrics, static_file, signed_object]
+
+
+def _json(value: Any, status: int = 200) -> ASGIResponse:
+    return ASGIResponse(body=msgspec.json.encode(value), status_code=status, media_type="application/json")

@@ -1,0 +1,131 @@
+"""Every exception as a GroundplanError, and every GroundplanError as a reply: problem details, or a page for people."""
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Request
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.response.base import ASGIResponse
+from litestar.response import Response
+
+from groundplan.app.context import Context
+from groundplan.app.page import Page
+from groundplan.backend.problem import MEDIA_TYPE, encode_problem, problem_headers, problem_of
+from groundplan.core.errors import (
+    Conflict,
+    FieldError,
+    Forbidden,
+    GroundplanError,
+    Invalid,
+    NotFound,
+    Refused,
+    TooLarge,
+    Unauthenticated,
+)
+from groundplan.messaging.message import field_error
+
+
+class MethodNotAllowed(Refused):
+    status = 405
+    title = "This address does not take that method"
+
+
+class UnsupportedMediaType(Refused):
+    status = 415
+    title = "The body is not in a format this takes"
+
+
+_BY_STATUS: dict[int, type[Refused]] = {
+    400: Invalid,
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    409: Conflict,
+    413: TooLarge,
+    415: UnsupportedMediaType,
+}
+_SENTENCES: dict[int, str] = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+    413: "The body is larger than 1 MB, the most this takes.",
+}
+
+
+def as_groundplan_error(error: BaseException) -> GroundplanError:
+    """Framework errors become members of our tree; anything unknown becomes a 500 without detail."""
+    if isinstance(error, GroundplanError):
+        return error
+    if isinstance(error, ValidationException):
+        return Invalid("The input does not fit what this address takes.", errors=_field_errors(error))
+    if isinstance(error, HTTPException) and error.status_code in _BY_STATUS:
+        detail = _SENTENCES.get(error.status_code, error.detail)
+        return _BY_STATUS[error.status_code](detail)
+    if isinstance(error, (UnicodeError,)):
+        return Invalid("The request is not valid UTF-8.")
+    return GroundplanError()
+
+
+def _field_errors(error: ValidationException) -> tuple[FieldError, ...]:
+    found = []
+    for item in error.extra if isinstance(error.extra, list) else []:
+        if isinstance(item, dict):
+            nested = field_error(str(item.get("message", "")))
+            key = str(item.get("key", "")).replace(".", "/")
+            pointer = nested.pointer or (f"/{key}" if key and key != "data" else "")
+            found.append(FieldError(pointer, nested.detail))
+    return tuple(found)
+
+
+class Refusals:
+    """Litestar's exception handler for everything."""
+
+    def __init__(self, render: Callable[[Page, Context | None, Any], bytes], log: Any) -> None:
+        self._render = render
+        self._log = log
+
+    def __call__(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        refusal = as_groundplan_error(error)
+        request.scope["groundplan_error"] = f"{type(error).__name__}: {error}"[:500]  # type: ignore[typeddict-unknown-key]
+        if refusal.status >= 500:
+            self._log.error(
+                "request failed",
+                error=type(error).__name__,
+                detail=str(error)[:2000],
+                stack="".join(traceback.format_exception(error))[-8000:],
+            )
+        return _Raw(self._reply(request, refusal))
+
+    def _reply(self, request: Request[Any, Any, Any], refusal: GroundplanError) -> ASGIResponse:
+        path = request.scope["path"]
+        if path.startswith(("/api/", "/webhooks/", "/objects/")) or "json" in request.headers.get("accept", ""):
+            body = encode_problem(problem_of(refusal, path))
+            return ASGIResponse(
+                body=body, status_code=refusal.status, media_type=MEDIA_TYPE, headers=problem_headers(refusal)
+            )
+        context: Context | None = request.scope.get("groundplan")  # type: ignore[assignment]
+        if refusal.status == 401 and request.method == "GET":
+            return ASGIResponse(status_code=303, headers={"location": f"/sign-in?next={_quoted(request)}"}, media_type="text/plain")
+        problem = problem_of(refusal, path)
+        page = Page("errors/error.html", status=refusal.status, problem=problem)
+        return ASGIResponse(
+            body=self._render(page, context, request.scope), status_code=refusal.status, media_type="text/html"
+        )
+
+
+class _Raw(Response[Any]):
+    """Lets an exception handler return a finished ASGI response."""
+
+    def __init__(self, ready: ASGIResponse) -> None:
+        super().__init__(content=None)
+        self._ready = ready
+
+    def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIResponse:
+        return self._ready
+
+
+def _quoted(request: Request[Any, Any, Any]) -> str:
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    return quote(request.scope["path"] + (f"?{query}" if query else ""), safe="")

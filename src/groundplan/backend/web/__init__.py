@@ -1,0 +1,1 @@
+"""Server-rendered pages, static files, and how an error looks to a person."""

@@ -1,0 +1,1 @@
+"""The worker: claims deliveries, runs their handlers, finishes or postpones them."""

@@ -1,0 +1,92 @@
+"""The request context: what is true for everything done on behalf of one request or one delivery.
+
+It is the one context variable of the platform. Copies are cheap and shared parts (the span recorder)
+stay shared, so a task started inside a request keeps its trace.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from groundplan.core.errors import TransactionOpen
+from groundplan.core.ids import span_id, trace_id
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """Identity, trace and deadline of the work in hand."""
+
+    request_id: str = ""
+    role: str = "web"
+    trace_id: str = field(default_factory=trace_id)
+    span_id: str = field(default_factory=span_id)
+    tenant_id: UUID | None = None
+    user_id: UUID | None = None
+    deadline: float | None = None
+    """On the monotonic clock, in seconds."""
+    in_transaction: bool = False
+    spans: list[Any] = field(default_factory=list)
+    """Finished spans of this request, in the order they ended; telemetry decides at the end what to keep."""
+    nested_calls: list[int] = field(default_factory=lambda: [0])
+    """How many write calls this request has made, so that each gets its own idempotency key."""
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C Trace Context header for work that this work starts."""
+        return f"00-{self.trace_id}-{self.span_id}-01"
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("groundplan_request", default=None)
+
+
+def current() -> RequestContext | None:
+    return _current.get()
+
+
+@contextmanager
+def entered(context: RequestContext) -> Iterator[RequestContext]:
+    """Makes ``context`` the current one for the block."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def changed(**changes: Any) -> Iterator[RequestContext]:
+    """The current context with some fields changed, for the block; starts a fresh one where there is none."""
+    with entered(replace(_current.get() or RequestContext(), **changes)) as context:
+        yield context
+
+
+def refuse_open_transaction(doing: str) -> None:
+    """Rule 1: no transaction is open while anything outside the database is awaited.
+
+    Raises:
+        TransactionOpen: naming what was about to be done.
+    """
+    context = _current.get()
+    if context is not None and context.in_transaction:
+        raise TransactionOpen(
+            f"{doing} may take long, and a database transaction is open around it. "
+            "Do it before the transaction, or publish an event and do it in a handler."
+        )
+
+
+def parse_traceparent(header: str | None) -> tuple[str, str] | None:
+    """(trace id, parent span id) of a W3C ``traceparent``, or None if it is missing or malformed."""
+    parts = (header or "").split("-")
+    if len(parts) < 4 or parts[0] == "ff" or (parts[0] == "00" and len(parts) != 4):
+        return None
+    version, trace, span, flags = parts[:4]
+    if [len(version), len(trace), len(span), len(flags)] != [2, 32, 16, 2]:
+        return None
+    if not all(c in "0123456789abcdef" for c in version + trace + span + flags):
+        return None
+    if set(trace) == {"0"} or set(span) == {"0"}:
+        return None
+    return trace, span

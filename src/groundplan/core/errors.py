@@ -1,0 +1,151 @@
+"""The one error tree.
+
+Every class carries its HTTP status and whether a worker should try again.
+
+    GroundplanError                      500  retry
+    ├── Refused                          400         the caller must change something
+    │   ├── Invalid                      400         the input does not fit its schema
+    │   ├── Unauthenticated              401
+    │   ├── Forbidden                    403
+    │   ├── NotFound                     404
+    │   ├── Conflict                     409
+    │   │   └── IdempotencyKeyInUse      409  retry
+    │   ├── TooLarge                     413
+    │   ├── IdempotencyKeyReused         422
+    │   └── InvalidPayload               422         a stored message does not fit its schema
+    ├── Unavailable                      503  retry  a part of ours is down or draining
+    ├── DeadlineExceeded                 504  retry
+    ├── OutsideCallFailed                502  retry  a peer did not answer, or answered 5xx
+    ├── OutsideCallRefused               502         a peer said no, and will say no again
+    ├── LeaseLost                        500         another worker owns this delivery now
+    ├── Misuse                           500         a rule of the house was broken by code
+    │   ├── TransactionOpen              500
+    │   ├── TransactionMissing           500
+    │   └── TenantMissing                500
+    └── ConfigurationError               500         the process must not start (exit code 2)
+"""
+
+from typing import ClassVar, NamedTuple
+
+
+class FieldError(NamedTuple):
+    """One thing wrong with one input; ``pointer`` is a JSON pointer (RFC 6901) into it."""
+
+    pointer: str
+    detail: str
+
+
+class GroundplanError(Exception):
+    """The root. ``detail`` is a sentence for people: what happened, why, what to do."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong"
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, detail: str = "", *, errors: tuple[FieldError, ...] = ()) -> None:
+        self.detail = detail or self.title
+        self.errors = errors
+        super().__init__(self.detail)
+
+    def __str__(self) -> str:
+        if not self.errors:
+            return self.detail
+        return self.detail + " " + "; ".join(f"{e.pointer or '/'}: {e.detail}" for e in self.errors)
+
+
+class Refused(GroundplanError):
+    status = 400
+    title = "The request was refused"
+    retryable = False
+
+
+class Invalid(Refused):
+    title = "The input is not valid"
+
+
+class Unauthenticated(Refused):
+    status = 401
+    title = "Sign in first"
+
+
+class Forbidden(Refused):
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(Refused):
+    status = 404
+    title = "Not found"
+
+
+class Conflict(Refused):
+    status = 409
+    title = "That does not fit the current state"
+
+
+class IdempotencyKeyInUse(Conflict):
+    title = "A request with this Idempotency-Key is still running"
+    retryable = True
+
+
+class TooLarge(Refused):
+    status = 413
+    title = "The request is too large"
+
+
+class IdempotencyKeyReused(Refused):
+    status = 422
+    title = "This Idempotency-Key was used with another request"
+
+
+class InvalidPayload(Refused):
+    status = 422
+    title = "The payload does not fit its schema"
+
+
+class Unavailable(GroundplanError):
+    status = 503
+    title = "Temporarily unavailable"
+
+
+class DeadlineExceeded(GroundplanError):
+    status = 504
+    title = "The deadline passed"
+
+
+class OutsideCallFailed(GroundplanError):
+    status = 502
+    title = "A service we depend on did not answer"
+
+
+class OutsideCallRefused(GroundplanError):
+    status = 502
+    title = "A service we depend on refused"
+    retryable = False
+
+
+class LeaseLost(GroundplanError):
+    title = "The lease of this delivery is held by another worker"
+    retryable = False
+
+
+class Misuse(GroundplanError):
+    title = "A rule of the platform was broken"
+    retryable = False
+
+
+class TransactionOpen(Misuse):
+    title = "A transaction is open"
+
+
+class TransactionMissing(Misuse):
+    title = "No transaction is open"
+
+
+class TenantMissing(Misuse):
+    title = "No tenant is known"
+
+
+class ConfigurationError(GroundplanError):
+    title = "The configuration is not valid"
+    retryable = False

@@ -1,0 +1,194 @@
+"""Messages that gave up: why, every attempt, and the ways out: edit, replay, drop."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from groundplan.core.errors import Conflict, FieldError, InvalidPayload, NotFound
+from groundplan.data.database.database import Database
+from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
+from groundplan.data.database.uow import Transaction
+from groundplan.messaging.handlers import Handlers
+from groundplan.messaging.message import decode, trace_id_of
+from groundplan.messaging.outbox import WAKE_CHANNEL
+from groundplan.messaging.schema import SchemaField, schema_fields
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """``reason`` is one of invalid, not retryable, exhausted, crashed."""
+
+    id: UUID
+    handler: str
+    name: str
+    version: int
+    queue: str
+    kind: str
+    tenant_id: UUID | None
+    user_id: UUID | None
+    request_id: str
+    trace_id: str
+    attempt: int
+    crashes: int
+    reason: str
+    error: str
+    detail: str
+    stack: str
+    died_at: datetime
+    occurred_at: datetime
+    payload: Any
+    original_payload: Any = None
+    edited_by: str | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    started_at: datetime
+    ended_at: datetime
+    outcome: str
+    error: str
+    detail: str
+    stack: str
+    trace_id: str
+    worker: str
+
+
+class DeadLetters:
+    """One service behind console, API and command line."""
+
+    def __init__(self, database: Database, handlers: Handlers) -> None:
+        self._database = database
+        self._handlers = handlers
+
+    async def list(self, *, handler: str = "", reason: str = "", limit: int = 50) -> list[DeadLetter]:
+        """Newest first."""
+        rows = await self._database.execute(_LIST, handler=handler, reason=reason, limit=limit)
+        return [_dead_letter(row) for row in rows]
+
+    async def count(self) -> int:
+        return int((await self._database.execute(_COUNT))[0].n)
+
+    async def get(self, dead_letter_id: UUID) -> DeadLetter:
+        """Raises NotFound."""
+        rows = await self._database.execute(_GET, id=dead_letter_id)
+        if not rows:
+            raise NotFound(_gone(dead_letter_id))
+        return _dead_letter(rows[0])
+
+    async def attempts(self, dead_letter_id: UUID) -> list[Attempt]:
+        rows = await self._database.execute(_ATTEMPTS, id=dead_letter_id)
+        return [
+            Attempt(
+                number=row.number,
+                started_at=as_instant(row.started_at),
+                ended_at=as_instant(row.ended_at),
+                outcome=row.outcome,
+                error=row.error,
+                detail=row.detail,
+                stack=row.stack,
+                trace_id=row.trace_id,
+                worker=row.worker,
+            )
+            for row in rows
+        ]
+
+    def fields(self, dead: DeadLetter) -> list[SchemaField]:
+        """The payload as a form: one row per schema field, with its value and what is wrong with it."""
+        handler = self._handlers.get(dead.handler)
+        if handler is None:
+            return []
+        return schema_fields(handler.message, dead.payload, self.check(dead, dead.payload))
+
+    def check(self, dead: DeadLetter, payload: Any) -> tuple[FieldError, ...]:
+        """What keeps ``payload`` from fitting the schema; empty when it fits or no handler of ours knows it."""
+        handler = self._handlers.get(dead.handler)
+        if handler is None:
+            return ()
+        try:
+            decode(handler.message, msgspec.json.encode(payload))
+        except InvalidPayload as error:
+            return error.errors
+        return ()
+
+    async def edit(self, transaction: Transaction, dead_letter_id: UUID, payload: Mapping[str, Any], *, by: str) -> None:
+        """Stores a corrected payload and keeps the first one.
+
+        Raises:
+            InvalidPayload: the new payload does not fit the schema; nothing is changed.
+            NotFound: it was replayed or dropped meanwhile.
+        """
+        dead = await self.get(dead_letter_id)
+        if problems := self.check(dead, payload):
+            raise InvalidPayload("The payload still does not fit its schema.", errors=problems)
+        text = msgspec.json.encode(payload).decode()
+        if not await transaction.execute(_EDIT, id=dead_letter_id, payload=text, by=by):
+            raise NotFound(_gone(dead_letter_id))
+
+    async def replay(self, transaction: Transaction, dead_letter_id: UUID) -> None:
+        """Makes it ready again under its own id, so that effects it already had are recognised.
+
+        Raises:
+            Conflict: it was replayed or dropped meanwhile.
+        """
+        if not await transaction.execute(_REVIVE, id=dead_letter_id):
+            raise Conflict(_gone(dead_letter_id))
+        await transaction.execute(_DELETE, id=dead_letter_id)
+        transaction.after_commit(lambda: self._database.notify(WAKE_CHANNEL))
+
+    async def drop(self, transaction: Transaction, dead_letter_id: UUID) -> None:
+        """Deletes it for good; the caller writes the reason into the audit log. Raises Conflict if it is gone."""
+        if not await transaction.execute(_DELETE, id=dead_letter_id):
+            raise Conflict(_gone(dead_letter_id))
+
+
+def _gone(dead_letter_id: UUID) -> str:
+    return f"There is no dead letter {dead_letter_id}. It may have been replayed or dropped already."
+
+
+def _dead_letter(row: Row) -> DeadLetter:
+    return DeadLetter(
+        id=as_uuid(row.id),
+        handler=row.handler,
+        name=row.name,
+        version=row.version,
+        queue=row.queue,
+        kind=row.kind,
+        tenant_id=as_uuid(row.tenant_id) if row.tenant_id else None,
+        user_id=as_uuid(row.user_id) if row.user_id else None,
+        request_id=row.request_id,
+        trace_id=trace_id_of(row.traceparent),
+        attempt=row.attempt,
+        crashes=row.crashes,
+        reason=row.reason,
+        error=row.error,
+        detail=row.detail,
+        stack=row.stack,
+        died_at=as_instant(row.died_at),
+        occurred_at=as_instant(row.occurred_at),
+        payload=msgspec.json.decode(row.payload),
+        original_payload=msgspec.json.decode(row.original_payload) if row.original_payload else None,
+        edited_by=row.edited_by,
+    )
+
+
+_SELECT = """SELECT id, handler, name, version, queue, kind, tenant_id, user_id, request_id, traceparent, attempt, crashes,
+    reason, error, detail, stack, died_at, occurred_at, payload, original_payload, edited_by FROM dead_letters"""
+_LIST = Sql(f"""{_SELECT}
+    WHERE (CAST(:handler AS TEXT) = '' OR handler = :handler) AND (CAST(:reason AS TEXT) = '' OR reason = :reason)
+    ORDER BY died_at DESC, id DESC LIMIT :limit""")
+_GET = Sql(f"{_SELECT} WHERE id = :id")
+_COUNT = Sql("SELECT COUNT(*) AS n FROM dead_letters")
+_ATTEMPTS = Sql("""SELECT number, started_at, ended_at, outcome, error, detail, stack, trace_id, worker
+    FROM attempts WHERE delivery_id = :id ORDER BY number""")
+_EDIT = Sql("""UPDATE dead_letters SET original_payload = COALESCE(original_payload, payload), payload = :payload,
+    edited_by = :by, edited_at = NOW WHERE id = :id RETURNING id""")
+_DELETE = Sql("DELETE FROM dead_letters WHERE id = :id RETURNING id")
+_REVIVE = Sql("""
+    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt, crashes,
+        partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    SELECT id, event_id, kind, name, handler, version, queue, priority, 'ready', NOW, 0, 0,
+        partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload
+    FROM dead_letters WHERE id = :id RETURNING id
+""")

@@ -1,0 +1,197 @@
+"""The outbox: messages are rows of the transaction that caused them, so they exist if and only if it committed."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from groundplan.core.clock import Clock
+from groundplan.core.ids import uuid7
+from groundplan.data.database.database import Database
+from groundplan.data.database.sql import Row, Sql
+from groundplan.data.database.uow import Transaction
+from groundplan.messaging.handlers import Handler, Handlers, subscription_rows
+from groundplan.messaging.message import Envelope, Event, Job, encode, message_name
+from groundplan.telemetry.spans import span
+
+WAKE_CHANNEL = "groundplan_deliveries"
+
+
+class _Item(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    version: int
+    payload: str
+    partition_key: str | None
+    handler: Handler | None
+    delay: float
+
+
+class Outbox:
+    """Writes what was published and enqueued, in the caller's transaction, just before it commits."""
+
+    def __init__(self, database: Database, handlers: Handlers, clock: Clock) -> None:
+        self._database = database
+        self._handlers = handlers
+        self._clock = clock
+
+    def draft(self, transaction: Transaction, envelope: Envelope) -> "Draft":
+        draft = Draft(self, transaction, envelope)
+        transaction.before_commit(draft.write)
+        return draft
+
+    async def subscribe(self, transaction: Transaction) -> None:
+        """Fills ``subscriptions`` with this release's handlers; a release does it before it rolls out.
+
+        Handlers of other releases stay: an old publisher must go on feeding a new handler.
+        """
+        await transaction.execute_many(_SUBSCRIBE, subscription_rows(self._handlers))
+
+    async def _write(self, transaction: Transaction, envelope: Envelope, items: list[_Item]) -> None:
+        common = {
+            "tenant_id": envelope.tenant_id,
+            "user_id": envelope.user_id,
+            "request_id": envelope.request_id,
+            "traceparent": envelope.traceparent,
+            "at": self._clock.now(),
+        }
+        events = [item for item in items if item.handler is None]
+        if events and self._database.dialect == "postgresql":
+            await self._publish_at_once(transaction, events, common)
+        elif events:
+            await self._publish_in_steps(transaction, events, common)
+        jobs = [
+            common | _columns(item) | _delivery("job", item.handler.name, item.handler.queue, item.handler.priority, item.delay)
+            for item in items
+            if item.handler is not None
+        ]
+        if jobs:
+            await transaction.execute_many(_INSERT_DELIVERY, jobs)
+        transaction.after_commit(lambda: self._database.notify(WAKE_CHANNEL))
+
+    async def _publish_at_once(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
+        await transaction.execute(
+            _PUBLISH,
+            ids=[e.id for e in events],
+            names=[e.name for e in events],
+            versions=[e.version for e in events],
+            payloads=[e.payload for e in events],
+            keys=[e.partition_key for e in events],
+            **common,
+        )
+
+    async def _publish_in_steps(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
+        """SQLite has no data-modifying WITH: log, look up who subscribes, deliver."""
+        await transaction.execute_many(_INSERT_EVENT, [common | _columns(e) for e in events])
+        subscriptions = await self._subscriptions(transaction)
+        rows = [
+            common
+            | _columns(e)
+            | _delivery("event", s.handler, s.queue, s.priority, 0.0)
+            | {"id": uuid7(), "event_id": e.id}
+            for e in events
+            for s in subscriptions.get(e.name, ())
+        ]
+        if rows:
+            await transaction.execute_many(_INSERT_DELIVERY, rows)
+
+    async def _subscriptions(self, transaction: Transaction) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in await transaction.execute(_SUBSCRIPTIONS):
+            found.setdefault(row.event_name, []).append(row)
+        return found
+
+    def job_handler(self, job: Job) -> Handler:
+        return self._handlers.for_job(type(job))
+
+
+class Draft:
+    """The messages of one transaction, until it commits."""
+
+    def __init__(self, outbox: Outbox, transaction: Transaction, envelope: Envelope) -> None:
+        self._outbox = outbox
+        self._transaction = transaction
+        self._envelope = envelope
+        self._items: list[_Item] = []
+
+    def publish(self, event: Event, *, partition_key: str | None = None) -> UUID:
+        return self._add(event, partition_key, None, 0.0)
+
+    def enqueue(self, job: Job, *, delay: float = 0.0, partition_key: str | None = None) -> UUID:
+        """``delay`` in seconds, by the application's clock."""
+        return self._add(job, partition_key, self._outbox.job_handler(job), delay)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _add(self, message: Event | Job, key: str | None, handler: Handler | None, delay: float) -> UUID:
+        kind = type(message)
+        item = _Item(uuid7(), message_name(kind), kind.version, encode(message), key, handler, delay)
+        self._items.append(item)
+        return item.id
+
+    async def write(self, transaction: Transaction) -> None:
+        if not self._items:
+            return
+        items, self._items = self._items, []
+        names = ", ".join(sorted({item.name for item in items}))
+        with span("Outbox", f"publish {names}", messages=len(items)) as current:
+            envelope = msgspec.structs.replace(self._envelope, traceparent=current.traceparent)
+            await self._outbox._write(transaction, envelope, items)
+
+
+def _columns(item: _Item) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "name": item.name,
+        "version": item.version,
+        "payload": item.payload,
+        "partition_key": item.partition_key,
+    }
+
+
+def _delivery(kind: str, handler: str, queue: str, priority: int, delay: float) -> dict[str, object]:
+    return {"event_id": None, "kind": kind, "handler": handler, "queue": queue, "priority": priority, "delay": delay}
+
+
+_SUBSCRIPTIONS = Sql("SELECT event_name, handler, version, queue, priority FROM subscriptions")
+
+_SUBSCRIBE = Sql("""
+    INSERT INTO subscriptions (event_name, handler, version, queue, priority)
+    VALUES (:event_name, :handler, :version, :queue, :priority)
+    ON CONFLICT (event_name, handler)
+    DO UPDATE SET version = excluded.version, queue = excluded.queue, priority = excluded.priority
+""")
+
+_INSERT_EVENT = Sql("""
+    INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at, payload)
+    VALUES (:id, :name, :version, :tenant_id, :user_id, :request_id, :traceparent, :partition_key, :at, :payload)
+""")
+
+_INSERT_DELIVERY = Sql("""
+    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt, crashes,
+        partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    VALUES (:id, :event_id, :kind, :name, :handler, :version, :queue, :priority, 'ready', NOW + SECONDS(:delay), 0, 0,
+        :partition_key, :tenant_id, :user_id, :request_id, :traceparent, :at, :payload)
+""")
+
+# One statement for the event log and all deliveries: PostgreSQL runs both parts of the WITH against one snapshot.
+_PUBLISH = Sql(
+    postgresql="""
+    WITH message AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:names AS text[]), CAST(:versions AS integer[]),
+            CAST(:payloads AS text[]), CAST(:keys AS text[])) AS m(id, name, version, payload, partition_key)
+    ), logged AS (
+        INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at, payload)
+        SELECT id, name, version, CAST(:tenant_id AS uuid), CAST(:user_id AS uuid), CAST(:request_id AS text),
+            CAST(:traceparent AS text), partition_key, CAST(:at AS timestamptz), CAST(payload AS jsonb) FROM message
+    )
+    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt, crashes,
+        partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    SELECT gen_random_uuid(), m.id, 'event', m.name, s.handler, m.version, s.queue, s.priority, 'ready',
+        NOW, 0, 0, m.partition_key, CAST(:tenant_id AS uuid), CAST(:user_id AS uuid),
+        CAST(:request_id AS text), CAST(:traceparent AS text), CAST(:at AS timestamptz), CAST(m.payload AS jsonb)
+    FROM message m JOIN subscriptions s ON s.event_name = m.name
+    """,
+    sqlite="SELECT 1",
+)

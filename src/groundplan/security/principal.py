@@ -1,0 +1,44 @@
+"""Tenants, users, and what a user's roles allow."""
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+import msgspec
+
+EVERYTHING = "*"
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    slug: str
+    name: str
+    host: str
+    brand: str
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    tenant_id: UUID
+    email: str
+    name: str
+    roles: tuple[str, ...]
+
+
+class Roles:
+    """Role -> permissions. ``anonymous`` is everyone who has not signed in; ``*`` allows everything."""
+
+    def __init__(self, roles: Mapping[str, Iterable[str]]) -> None:
+        self._permissions = {role: frozenset(permissions) for role, permissions in roles.items()}
+
+    def permissions(self, user: User | None) -> frozenset[str]:
+        granted = set(self._permissions.get("anonymous", frozenset()))
+        for role in user.roles if user else ():
+            granted |= self._permissions.get(role, frozenset())
+        return frozenset(granted)
+
+    def known(self) -> frozenset[str]:
+        return frozenset(self._permissions)
+
+
+def allows(permissions: frozenset[str], permission: str) -> bool:
+    return permission in permissions or EVERYTHING in permissions

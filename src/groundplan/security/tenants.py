@@ -1,0 +1,70 @@
+"""Tenants, found by host, by slug, by id. The list is short and read often, so it is kept and refreshed when a look-up misses."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from groundplan.core.clock import Clock
+from groundplan.data.database.database import Database
+from groundplan.data.database.sql import Sql, as_uuid
+from groundplan.security.principal import Tenant
+
+_REFRESH_SECONDS = 1.0
+"""How soon a miss may ask the database again, so that unknown hosts cannot flood it."""
+
+
+class Tenants:
+    def __init__(self, database: Database, clock: Clock, *, bare_hosts: frozenset[str] = frozenset()) -> None:
+        """``bare_hosts`` lead to the first tenant: on a laptop, ``localhost`` and ``127.0.0.1``."""
+        self._database = database
+        self._clock = clock
+        self._bare_hosts = bare_hosts
+        self._all: tuple[Tenant, ...] = ()
+        self._read_at = -_REFRESH_SECONDS
+
+    async def by_host(self, host: str) -> Tenant | None:
+        """``host`` may carry a port."""
+        if self.is_bare(host):
+            return await self.first()
+        name = _name(host)
+        return await self._find(lambda tenant: tenant.host == name)
+
+    def is_bare(self, host: str) -> bool:
+        """Whether the host names no tenant of its own, so that a token may name one instead."""
+        return _name(host) in self._bare_hosts
+
+    async def by_id(self, tenant_id: UUID) -> Tenant | None:
+        return await self._find(lambda tenant: tenant.id == tenant_id)
+
+    async def by_slug(self, slug: str) -> Tenant | None:
+        return await self._find(lambda tenant: tenant.slug == slug)
+
+    async def first(self) -> Tenant | None:
+        return await self._find(lambda tenant: True)
+
+    async def all(self) -> tuple[Tenant, ...]:
+        await self._refresh()
+        return self._all
+
+    async def _find(self, matches: Callable[[Tenant], bool]) -> Tenant | None:
+        for tenant in self._all:
+            if matches(tenant):
+                return tenant
+        await self._refresh()
+        return next((tenant for tenant in self._all if matches(tenant)), None)
+
+    async def _refresh(self) -> None:
+        if self._clock.monotonic() - self._read_at < _REFRESH_SECONDS:
+            return
+        rows = await self._database.execute(_ALL)
+        self._read_at = self._clock.monotonic()
+        self._all = tuple(
+            Tenant(id=as_uuid(row.id), slug=row.slug, name=row.name, host=row.host, brand=row.brand) for row in rows
+        )
+
+
+def _name(host: str) -> str:
+    lowered = host.lower()
+    return lowered if lowered.endswith("]") else lowered.rpartition(":")[0] or lowered
+
+
+_ALL = Sql("SELECT id, slug, name, host, brand FROM tenants ORDER BY created_at, slug")
