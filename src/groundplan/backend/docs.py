@@ -20,7 +20,7 @@ def docs_routes(renderer: Renderer) -> list[Any]:
     @get("/docs", include_in_schema=False)
     async def docs(request: Request[Any, Any, Any], scope: Scope) -> ASGIResponse:
         schema = request.app.openapi_schema.to_schema()
-        page = Page("docs/docs.html", info=schema["info"], groups=_groups(schema), schemas=_schemas(schema))
+        page = Page("docs/docs.html", info=schema["info"], groups=_groups(schema), schemas=_schemas(schema), type_words=type_words)
         return ASGIResponse(body=renderer(page, scope.get("groundplan"), scope), media_type="text/html")  # type: ignore[arg-type]
 
     return [docs, openapi_json]
@@ -39,3 +39,43 @@ def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 def _schemas(schema: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(schema.get("components", {}).get("schemas", {}).items()))
+
+
+def type_words(schema: dict[str, Any]) -> str:
+    """A JSON schema in a few words: ``list of Product``, ``text, at most 100 characters``."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    for combined in ("oneOf", "anyOf"):
+        if combined in schema:
+            return " or ".join(dict.fromkeys(type_words(part) for part in schema[combined]))
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return " or ".join(str(part) for part in kind)
+    if kind == "array":
+        return f"list of {type_words(schema.get('items', {}))}"
+    words = [_WORDS.get(str(schema.get("format")), _WORDS.get(str(kind), str(kind or "any value")))]
+    words += [text.format(schema[key]) for key, text in _LIMITS.items() if key in schema]
+    if "enum" in schema:
+        words = [" or ".join(str(value) for value in schema["enum"])]
+    return ", ".join(words)
+
+
+_WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "object": "object",
+    "null": "null",
+    "uuid": "UUID",
+    "date-time": "date and time",
+    "date": "date",
+}
+_LIMITS = {
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minimum": "{} or more",
+    "maximum": "{} or less",
+    "maxItems": "at most {} items",
+    "pattern": "matching {}",
+}

@@ -62,7 +62,7 @@ class DeadLetters:
         self._database = database
         self._handlers = handlers
 
-    async def list(self, *, handler: str = "", reason: str = "", limit: int = 50) -> list[DeadLetter]:
+    async def newest(self, *, handler: str = "", reason: str = "", limit: int = 50) -> list[DeadLetter]:
         """Newest first."""
         rows = await self._database.execute(_LIST, handler=handler, reason=reason, limit=limit)
         return [_dead_letter(row) for row in rows]
@@ -174,7 +174,8 @@ def _dead_letter(row: Row) -> DeadLetter:
 
 
 _SELECT = """SELECT id, handler, name, version, queue, kind, tenant_id, user_id, request_id, traceparent, attempt, crashes,
-    reason, error, detail, stack, died_at, occurred_at, payload, original_payload, edited_by FROM dead_letters"""
+    reason, error, detail, stack, died_at, occurred_at, edited_by,
+    CAST(payload AS TEXT) AS payload, CAST(original_payload AS TEXT) AS original_payload FROM dead_letters"""
 _LIST = Sql(f"""{_SELECT}
     WHERE (CAST(:handler AS TEXT) = '' OR handler = :handler) AND (CAST(:reason AS TEXT) = '' OR reason = :reason)
     ORDER BY died_at DESC, id DESC LIMIT :limit""")

@@ -150,7 +150,7 @@ _CLAIM = Sql(
     UPDATE deliveries d SET state = 'leased', lease_token = :token, lease_until = NOW + SECONDS(:lease),
         worker = :worker, attempt = d.attempt + 1
     FROM next WHERE d.id = next.id
-    RETURNING {_QUALIFIED}, d.lease_token, d.payload
+    RETURNING {_QUALIFIED}, d.lease_token, CAST(d.payload AS TEXT) AS payload
     """,
     sqlite=f"""
     UPDATE deliveries SET state = 'leased', lease_token = :token, lease_until = NOW + SECONDS(:lease),
@@ -161,7 +161,7 @@ _CLAIM = Sql(
             AND NOT EXISTS (SELECT 1 FROM queues q WHERE q.name = d.queue AND q.paused = 1)
         ORDER BY d.priority, d.run_at LIMIT :slots
     )
-    RETURNING {_COLUMNS}, lease_token, payload
+    RETURNING {_COLUMNS}, lease_token, CAST(payload AS TEXT) AS payload
     """,
 )
 

@@ -1,0 +1,105 @@
+"""The commands and their arguments; what each does stands in the module it imports."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from cyclopts import App, Parameter
+
+from groundplan import __version__
+
+Role = Literal["web", "api", "worker", "all"]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for scripts.")]
+
+
+def build() -> App:
+    app = App(name="groundplan", version=__version__, help="The reference architecture that runs.")
+    config = App(name="config", help="Show or check the configuration.")
+    dead = App(name="dead-letters", help="Messages that gave up: look, mend, replay, drop.")
+    for group in (config, dead):
+        app.command(group)
+
+    @app.command
+    def dev(*, port: int | None = None) -> int:
+        """Migrate, seed and serve everything in one process, again after every saved change."""
+        from groundplan.cli.dev import dev
+
+        return dev(port)
+
+    @app.command
+    def run(*, role: Role = "all", port: int | None = None, host: str | None = None, prepare: bool = False) -> int:
+        """Serve one role, or all of them in one process. --prepare migrates and seeds first."""
+        from groundplan.cli.run import run
+
+        return run(role, port=port, host=host, prepare=prepare)
+
+    @app.command
+    def migrate(action: Literal["up", "down", "status", "new"] = "up", name: str = "", *, json: Json = False) -> int:
+        """Bring the database to this release: platform tables and the app's own. `new NAME` starts an app migration."""
+        from groundplan.cli.migrate import migrate
+
+        return migrate(action, name, as_json=json)
+
+    @app.command
+    def seed() -> int:
+        """Fill an empty database with the app's demonstration data; does nothing where it is there already."""
+        from groundplan.cli.seed import seed
+
+        return seed()
+
+    @app.command
+    def queue(action: Literal["stats"] = "stats", *, json: Json = False) -> int:
+        """How many deliveries are ready, leased, scheduled and retrying, by handler."""
+        from groundplan.cli.queue import stats
+
+        return stats(as_json=json)
+
+    @config.command
+    def show(*, json: Json = False) -> int:
+        """Every setting, its value (secrets hidden) and where it came from."""
+        from groundplan.cli.config import show
+
+        return show(as_json=json)
+
+    @config.command
+    def check() -> int:
+        """Exit 0 if a process could start with this configuration, 2 with every problem in words if not."""
+        from groundplan.cli.config import check
+
+        return check()
+
+    @dead.command(name="list")
+    def list_(*, handler: str = "", limit: int = 50, json: Json = False) -> int:
+        """Newest first. Exit code 1 if there are any."""
+        from groundplan.cli.dead_letters import list_
+
+        return list_(handler, limit, as_json=json)
+
+    @dead.command(name="show")
+    def show_dead_letter(dead_letter_id: UUID, *, json: Json = False) -> int:
+        """One dead letter with its payload and every attempt."""
+        from groundplan.cli.dead_letters import show
+
+        return show(dead_letter_id, as_json=json)
+
+    @dead.command
+    def edit(dead_letter_id: UUID, *, set: Annotated[list[str], Parameter(name="--set", negative="")]) -> int:
+        """Correct fields of the payload: --set email=mara@example.com. Checked against the schema."""
+        from groundplan.cli.dead_letters import edit
+
+        return edit(dead_letter_id, set)
+
+    @dead.command
+    def replay(dead_letter_id: UUID, *, set: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None) -> int:
+        """Deliver it again, corrected first where --set is given."""
+        from groundplan.cli.dead_letters import replay
+
+        return replay(dead_letter_id, set or [])
+
+    @dead.command
+    def drop(dead_letter_id: UUID, *, reason: str) -> int:
+        """Delete it for good; the reason goes into the audit log."""
+        from groundplan.cli.dead_letters import drop
+
+        return drop(dead_letter_id, reason)
+
+    return app

@@ -1,0 +1,128 @@
+"""``groundplan dead-letters``: the console's service, from a terminal."""
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from groundplan.cli.output import print_json, print_table
+from groundplan.cli.project import find_project
+from groundplan.core.errors import Invalid
+from groundplan.wiring import Toolbox, toolbox
+
+T = TypeVar("T")
+
+
+def _with_tools(act: Callable[[Toolbox], Awaitable[T]]) -> T:
+    async def inside() -> T:
+        project = find_project()
+        async with toolbox(project.settings().settings, project.app()) as tools:
+            return await act(tools)
+
+    return asyncio.run(inside())
+
+
+def list_(handler: str, limit: int, *, as_json: bool) -> int:
+    found = _with_tools(lambda tools: tools.dead_letters.newest(handler=handler, limit=limit))
+    if as_json:
+        print_json(found)
+    elif found:
+        rows = [(d.id, d.handler, d.reason, d.died_at.strftime("%Y-%m-%d %H:%M:%S"), d.detail[:60]) for d in found]
+        print_table(("Id", "Handler", "Reason", "Died at (UTC)", "Detail"), rows)
+    else:
+        print("No dead letters.")
+    return 1 if found else 0
+
+
+def show(dead_letter_id: UUID, *, as_json: bool) -> int:
+    async def read(tools: Toolbox) -> dict[str, Any]:
+        dead = await tools.dead_letters.get(dead_letter_id)
+        return {"dead_letter": dead, "attempts": await tools.dead_letters.attempts(dead_letter_id)}
+
+    found = _with_tools(read)
+    if as_json:
+        print_json(found)
+        return 0
+    dead = found["dead_letter"]
+    print(f"{dead.handler} gave up at {dead.died_at:%Y-%m-%d %H:%M:%S} UTC: {dead.reason}")
+    print(f"{dead.error}: {dead.detail}")
+    print(f"Trace {dead.trace_id}\n")
+    print(msgspec.json.format(msgspec.json.encode(dead.payload), indent=2).decode())
+    for attempt in found["attempts"]:
+        print(f"Attempt {attempt.number} at {attempt.started_at:%H:%M:%S}: {attempt.error}: {attempt.detail}")
+    return 0
+
+
+def edit(dead_letter_id: UUID, changes: Sequence[str]) -> int:
+    async def act(tools: Toolbox) -> None:
+        async with tools.audited("dead-letter.edit", str(dead_letter_id), actor=_me(), changes=list(changes)) as transaction:
+            await _edit(tools, transaction, dead_letter_id, changes)
+
+    _with_tools(act)
+    print("The payload is corrected. Replay it when you are ready.")
+    return 0
+
+
+def replay(dead_letter_id: UUID, changes: Sequence[str]) -> int:
+    async def act(tools: Toolbox) -> None:
+        async with tools.audited("dead-letter.replay", str(dead_letter_id), actor=_me(), changes=list(changes)) as transaction:
+            if changes:
+                await _edit(tools, transaction, dead_letter_id, changes)
+            await tools.dead_letters.replay(transaction, dead_letter_id)
+
+    _with_tools(act)
+    print("It is on its way again.")
+    return 0
+
+
+def drop(dead_letter_id: UUID, reason: str) -> int:
+    async def act(tools: Toolbox) -> None:
+        async with tools.audited("dead-letter.drop", str(dead_letter_id), actor=_me(), reason=reason) as transaction:
+            await tools.dead_letters.drop(transaction, dead_letter_id)
+
+    _with_tools(act)
+    print("It is gone. The reason stands in the audit log.")
+    return 0
+
+
+async def _edit(tools: Toolbox, transaction: Any, dead_letter_id: UUID, changes: Sequence[str]) -> None:
+    dead = await tools.dead_letters.get(dead_letter_id)
+    payload = changed(dead.payload, changes)
+    await tools.dead_letters.edit(transaction, dead_letter_id, payload, by=_me())
+
+
+def changed(payload: Any, changes: Sequence[str]) -> Any:
+    """The payload with ``path=value`` applied; a value that is JSON is taken as JSON, any other as text.
+
+    Raises:
+        Invalid: a change has no ``=``, or its path leads through something that is not an object.
+    """
+    result = msgspec.json.decode(msgspec.json.encode(payload))
+    for change in changes:
+        path, separator, text = change.partition("=")
+        if not separator or not path:
+            raise Invalid(f"--set takes field=value, not {change!r}.")
+        *parents, last = path.split(".")
+        target = result
+        for step in parents:
+            target = target.get(step) if isinstance(target, dict) else None
+        if not isinstance(target, dict):
+            raise Invalid(f"The payload has no object at {'.'.join(parents) or 'its top'}.")
+        target[last] = _value(text, target.get(last))
+    return result
+
+
+def _value(text: str, before: Any) -> Any:
+    if isinstance(before, str):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def _me() -> str:
+    return f"{getpass.getuser()} (command line)"

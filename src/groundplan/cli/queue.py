@@ -1,0 +1,26 @@
+import asyncio
+
+from groundplan.cli.output import print_json, print_table
+from groundplan.cli.project import find_project
+from groundplan.messaging.stats import QueueRow
+from groundplan.wiring import toolbox
+
+
+def stats(*, as_json: bool) -> int:
+    async def read() -> list[QueueRow]:
+        project = find_project()
+        async with toolbox(project.settings().settings, project.app()) as tools:
+            return await tools.queue_stats.read()
+
+    rows = asyncio.run(read())
+    if as_json:
+        print_json(rows)
+    elif rows:
+        columns = ("Queue", "Handler", "Ready", "Leased", "Scheduled", "Retrying", "Oldest")
+        cells = [
+            (r.queue, r.handler, r.ready, r.leased, r.scheduled, r.retrying, f"{r.oldest_seconds:.1f} s") for r in rows
+        ]
+        print_table(columns, cells)
+    else:
+        print("The queue is empty.")
+    return 0

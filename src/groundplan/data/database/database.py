@@ -1,0 +1,204 @@
+"""The database: readers, transactions and internal statements, on SQLite or PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from groundplan.core.context import changed, current
+from groundplan.core.errors import GroundplanError, Invalid, TransactionOpen, Unavailable
+from groundplan.data.database import postgresql, sqlite
+from groundplan.data.database.sql import Dialect, Row, Sql
+from groundplan.data.database.statements import record_statements
+from groundplan.data.database.uow import Reader, Transaction, run
+
+POOL_TIMEOUT_SECONDS = 5.0
+BUSY_SECONDS = 5.0
+_BUSY_PAUSE_SECONDS = 0.003
+
+
+class Database:
+    """``exclusive=False`` leaves out SQLite's process lock, for short commands beside a running server."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, exclusive: bool = True, log: Any = None) -> None:
+        self._url: URL = make_url(url)
+        self._log = log
+        self.dialect: Dialect = "sqlite" if self._url.get_backend_name() == "sqlite" else "postgresql"
+        self._lock: sqlite.ProcessLock | None = None
+        self._writer_turn = asyncio.Lock()
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._listening: postgresql.Listener | None = None
+        if self.dialect == "sqlite":
+            path = Path(self._url.database or "")
+            self._lock = sqlite.ProcessLock(path) if exclusive else None
+            self._writer = _sqlite_engine(self._url, path, read_only=False, size=1)
+            self._read = _sqlite_engine(self._url, path, read_only=True, size=pool_size)
+            self._internal_reads = self._read
+        else:
+            self._writer = postgresql.engine(self._url, pool_size, read_only=False)
+            self._read = postgresql.engine(self._url, pool_size, read_only=True)
+            self._internal_reads = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+        for engine in (self._writer, self._read):
+            record_statements(engine.sync_engine)
+
+    @property
+    def runs_on(self) -> str:
+        """For people: which engine, and where."""
+        if self.dialect == "sqlite":
+            return f"SQLite, {Path(self._url.database or '').name}"
+        return f"PostgreSQL, {self._url.database} at {self._url.host}:{self._url.port or 5432}"
+
+    async def open(self) -> None:
+        """Takes SQLite's process lock; connections are made when they are needed."""
+        if self._lock is not None:
+            self._lock.acquire()
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            await self._listening.close()
+        await self._read.dispose()
+        await self._writer.dispose()
+        if self._lock is not None:
+            self._lock.release()
+
+    async def ping(self) -> None:
+        await self.execute(_PING)
+
+    def reader(self, tenant_id: UUID | None) -> Reader:
+        return Reader(self._read, tenant_id)
+
+    @asynccontextmanager
+    async def transaction(self, tenant_id: UUID | None) -> AsyncIterator[Transaction]:
+        """Commits at the end of the block, rolls back if it raises.
+
+        Raises:
+            TransactionOpen: one is open already in this work.
+            Unavailable: the database is away, or every connection stayed in use.
+        """
+        now = current()
+        if now is not None and now.in_transaction:
+            raise TransactionOpen("A transaction is open already, and transactions do not nest.")
+        turn = self._writer_turn if self.dialect == "sqlite" else _NoTurn()
+        async with turn:
+            with changed(in_transaction=True):
+                async with self._connection(self._writer) as connection:
+                    await self._begin(connection, tenant_id)
+                    transaction = Transaction(connection, self.dialect, tenant_id)
+                    try:
+                        yield transaction
+                        await transaction.finish()
+                    except BaseException as error:
+                        await transaction.undo()
+                        if isinstance(error, SQLAlchemyError):
+                            raise translated(error) from error
+                        raise
+        await transaction.run_after_commit(self._after_commit_failed)
+
+    async def execute(self, sql: Sql, **values: Any) -> list[Row]:
+        """Runs one internal statement by itself."""
+        if self.dialect == "sqlite" and not sql.reads:
+            async with self.transaction(None) as transaction:
+                return await transaction.execute(sql, **values)
+        try:
+            async with self._connection(self._internal_reads) as connection:
+                return await run(connection, self.dialect, sql, values)
+        except SQLAlchemyError as error:
+            raise translated(error) from error
+
+    async def listen(self, channel: str, heard: Callable[[], None]) -> None:
+        """Calls ``heard`` after every ``notify`` of the channel, from this process or, on PostgreSQL, any other."""
+        self._listeners.setdefault(channel, []).append(heard)
+        if self.dialect == "postgresql":
+            if self._listening is None:
+                self._listening = postgresql.Listener(self._url)
+            await self._listening.add(channel, heard)
+
+    async def notify(self, channel: str) -> None:
+        """Wakes listeners: at once in this process, and through the database in others."""
+        for heard in self._listeners.get(channel, ()):
+            heard()
+        if self.dialect == "postgresql":
+            await self.execute(_NOTIFY, channel=channel)
+
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        try:
+            connection = await engine.connect()
+        except (SQLAlchemyError, OSError) as error:
+            raise translated(error) from error
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(connection.close())
+
+    async def _begin(self, connection: AsyncConnection, tenant_id: UUID | None) -> None:
+        try:
+            if self.dialect == "sqlite":
+                await self._begin_immediate(connection)
+            else:
+                await postgresql.begin(connection, tenant_id)
+        except SQLAlchemyError as error:
+            raise translated(error) from error
+
+    async def _begin_immediate(self, connection: AsyncConnection) -> None:
+        """Takes SQLite's write lock before reading, so that no read has to be upgraded; waits for a short command's."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + BUSY_SECONDS
+        while True:
+            try:
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError:
+                if loop.time() > give_up:
+                    raise
+                await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+
+    def _after_commit_failed(self, error: Exception) -> None:
+        if self._log is not None:
+            self._log.error("after-commit hook failed", error=type(error).__name__, detail=str(error)[:500])
+
+
+class _NoTurn:
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+def translated(error: BaseException) -> GroundplanError | BaseException:
+    """What the rest of the house understands: the database is away, or a value does not fit. Else the error itself."""
+    if isinstance(error, (PoolTimeout, OSError)):
+        return Unavailable("The database cannot be reached, or all its connections are in use.")
+    if isinstance(error, DBAPIError):
+        name = type(error.orig).__name__ if error.orig else ""
+        text = str(error.orig).lower()
+        if error.connection_invalidated or isinstance(error, OperationalError) or "connection" in name.lower():
+            return Unavailable("The database did not answer.")
+        if (
+            "overflow" in text
+            or "too large" in text
+            or "out of range" in text
+            or "0x00" in text
+            or "surrogates" in text
+        ):
+            return Invalid("A value does not fit the database: a number too large, or text that is not valid.")
+    return error
+
+
+def _sqlite_engine(url: URL, path: Path, *, read_only: bool, size: int) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        async_creator=sqlite.creator(path, read_only=read_only),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+    )
+
+
+_PING = Sql("SELECT 1 AS one")
+_NOTIFY = Sql(postgresql="SELECT pg_notify(:channel, '')", sqlite="SELECT 1")

@@ -1,0 +1,89 @@
+"""Internal statements: written once with named parameters, compiled once for each driver, run on its own connection."""
+
+import re
+from collections import namedtuple
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+Dialect = Literal["sqlite", "postgresql"]
+Row = Any
+"""A named tuple with the columns of the statement."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+_SECONDS = re.compile(r"\bSECONDS\(:(\w+)\)")
+_NOW = re.compile(r"\bNOW\b")
+_NOW_SQLITE = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+
+class Sql:
+    """One statement. ``NOW`` is the database's clock, ``SECONDS(:x)`` a duration to add to it."""
+
+    __slots__ = ("_compiled", "reads")
+
+    def __init__(self, text: str = "", *, postgresql: str = "", sqlite: str = "") -> None:
+        """``text`` for both engines, or one text for each."""
+        self._compiled = {"postgresql": _numbered(postgresql or text), "sqlite": _marked(sqlite or text)}
+        self.reads = (sqlite or text).lstrip()[:6].upper() == "SELECT"
+        """Whether a reading connection will do."""
+
+    def bind(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """The driver's text and its positional parameters. Raises KeyError for a value that is not given."""
+        text, names = self._compiled[dialect]
+        if dialect == "sqlite":
+            return text, tuple(_for_sqlite(values[name]) for name in names)
+        return text, tuple(values[name] for name in names)
+
+
+def rows(columns: Iterable[str], found: Sequence[Sequence[Any]]) -> list[Row]:
+    kind = namedtuple("Row", list(columns), rename=True)  # noqa: PYI024
+    return [kind(*row) for row in found]
+
+
+def as_uuid(value: Any) -> UUID:
+    return value if isinstance(value, UUID) else UUID(str(value))
+
+
+def as_instant(value: Any) -> datetime:
+    """From either driver: aware, in UTC."""
+    return value.astimezone(UTC) if isinstance(value, datetime) else _EPOCH + timedelta(microseconds=int(value))
+
+
+def microseconds(at: datetime) -> int:
+    """Since the epoch. Raises ValueError for a naive time."""
+    if at.tzinfo is None:
+        raise ValueError("A time needs a time zone; this one has none.")
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _for_sqlite(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return microseconds(value)
+    return value
+
+
+def _numbered(text: str) -> tuple[str, tuple[str, ...]]:
+    text = _SECONDS.sub(r"make_interval(secs => :\1)", _NOW.sub("clock_timestamp()", text))
+    names: list[str] = []
+
+    def number(found: re.Match[str]) -> str:
+        if found[1] not in names:
+            names.append(found[1])
+        return f"${names.index(found[1]) + 1}"
+
+    return _PARAMETER.sub(number, text), tuple(names)
+
+
+def _marked(text: str) -> tuple[str, tuple[str, ...]]:
+    text = _SECONDS.sub(r"CAST(:\1 * 1000000 AS INTEGER)", _NOW.sub(_NOW_SQLITE, text))
+    names: list[str] = []
+
+    def mark(found: re.Match[str]) -> str:
+        names.append(found[1])
+        return "?"
+
+    return _PARAMETER.sub(mark, text), tuple(names)

@@ -1,0 +1,92 @@
+"""The first wall between tenants: a session knows its tenant, and every statement of it is confined to that tenant.
+
+The second wall is row-level security in PostgreSQL; see ``migrate.tenant_wall``.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Table, event
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
+from sqlalchemy.sql import visitors
+
+from groundplan.core.errors import Misuse, TenantMissing
+from groundplan.data.database.models import TenantScoped
+
+_TENANT = "tenant_id"
+_READ_ONLY = "read_only"
+
+
+class TenantSession(Session):
+    """The synchronous core of every AsyncSession of ours; the listeners below belong to it alone."""
+
+
+def new_session(bind: Any, tenant_id: UUID | None, *, read_only: bool) -> AsyncSession:
+    return AsyncSession(
+        bind=bind,
+        sync_session_class=TenantSession,
+        autoflush=False,
+        expire_on_commit=False,
+        info={_TENANT: tenant_id, _READ_ONLY: read_only},
+    )
+
+
+@event.listens_for(TenantSession, "do_orm_execute")
+def _confine(state: ORMExecuteState) -> None:
+    tenant_id: UUID | None = state.session.info[_TENANT]
+    if state.session.info[_READ_ONLY] and (state.is_insert or state.is_update or state.is_delete):
+        raise Misuse("This session only reads. Writes belong in `async with ctx.transaction()`.")
+    if state.execution_options.get("unscoped"):
+        return
+    entities = [mapper for mapper in state.all_mappers if issubclass(mapper.class_, TenantScoped)]
+    if not state.is_orm_statement:
+        _refuse_bare_tables(state)
+    elif entities and tenant_id is None:
+        raise TenantMissing(f"{entities[0].class_.__name__} belongs to a tenant, and this work has none.")
+    elif tenant_id is not None and not state.is_insert:
+        state.statement = state.statement.options(
+            with_loader_criteria(
+                TenantScoped,
+                lambda kind: kind.tenant_id == tenant_id,
+                include_aliases=True,
+                track_closure_variables=True,
+            )
+        )
+
+
+def _refuse_bare_tables(state: ORMExecuteState) -> None:
+    for element in visitors.iterate(state.statement):
+        if isinstance(element, Table) and "tenant_id" in element.c:
+            raise TenantMissing(
+                f"This statement names the table {element.name} itself, past its tenant. Select the model, "
+                "or say .execution_options(unscoped=True) and filter by tenant yourself."
+            )
+    if getattr(state.statement, "is_text", False):
+        raise TenantMissing("A text statement may see every tenant. Say .execution_options(unscoped=True) if it must.")
+
+
+@event.listens_for(TenantSession, "before_flush")
+def _stamp(session: Session, context: UOWTransaction, instances: Any) -> None:
+    if session.info[_READ_ONLY] and (session.new or session.dirty or session.deleted):
+        raise Misuse("This session only reads. Writes belong in `async with ctx.transaction()`.")
+    tenant_id: UUID | None = session.info[_TENANT]
+    for row in session.new:
+        if isinstance(row, TenantScoped):
+            if tenant_id is None:
+                raise TenantMissing(f"{type(row).__name__} belongs to a tenant, and this work has none.")
+            if row.tenant_id is None:
+                row.tenant_id = tenant_id
+    for row in (*session.new, *session.dirty, *session.deleted):
+        if isinstance(row, TenantScoped) and row.tenant_id != tenant_id:
+            raise TenantMissing(f"This {type(row).__name__} belongs to another tenant.")
+
+
+@event.listens_for(TenantSession, "after_begin")
+def _name_tenant(session: Session, transaction: Any, connection: Any) -> None:
+    """A reader's connection has no transaction, so its tenant is set for the connection, anew at every checkout."""
+    if session.info[_READ_ONLY] and connection.dialect.name == "postgresql":
+        tenant_id: UUID | None = session.info[_TENANT]
+        connection.exec_driver_sql(
+            "SELECT set_config('groundplan.tenant', $1, false)", (str(tenant_id) if tenant_id else "",)
+        )

@@ -1,0 +1,108 @@
+"""Every setting there is: its names, how its text becomes a value, its default, and what it is for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from groundplan.settings.flagset import feature_flags
+from groundplan.settings.parsers import Parse, host, issuer, number, one_of, text, whole
+from groundplan.settings.redaction import hide, hide_passwords
+from groundplan.settings.urls import database_url, http_url, object_storage, queue_url, redis_url, telemetry_url
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    field: str
+    """In the snapshot, in YAML files and, with dashes, on the command line."""
+    name: str
+    """In the environment."""
+    parse: Parse
+    help: str
+    default: str | None = None
+    """As text, parsed like any other; None for a value that follows from others, or may be missing."""
+    redact: Callable[[str], str] = hide_passwords
+    """The text as people may see it; a text that this changes must not stand in a versioned file."""
+
+    def shown(self, value: Any) -> str:
+        return "" if value is None else self.redact(str(value))
+
+
+_ENV = one_of("local", "ci", "staging", "prod")
+_LEVEL = one_of("debug", "info", "warn", "error", warning="warn")
+
+VARIABLES = (
+    Variable("env", "APP_ENV", _ENV, "local, ci, staging or prod. It also chooses config/<env>.yaml.", "local"),
+    Variable("host", "APP_HOST", host, "The address to listen on. Not set: 127.0.0.1 in local, 0.0.0.0 elsewhere."),
+    Variable("port", "APP_PORT", whole(1, 65535), "The port to listen on.", "8080"),
+    Variable("public_url", "PUBLIC_URL", http_url, "Where browsers find us. Not set: http://localhost and APP_PORT."),
+    Variable("api_url", "API_URL", http_url, "Where the web part finds the API part. Not set: in its own process."),
+    Variable("log_level", "LOG_LEVEL", _LEVEL, "The least log lines to keep: debug, info, warn or error.", "info"),
+    # data
+    Variable(
+        "database_url",
+        "DATABASE_URL",
+        database_url,
+        "PostgreSQL (postgresql://user:password@host/name) or, for one process, SQLite (sqlite:///var/app.db).",
+        "sqlite:///var/app.db",
+    ),
+    Variable(
+        "database_migrate_url",
+        "DATABASE_MIGRATE_URL",
+        database_url,
+        "The same database as the owner of its tables, for groundplan migrate. Not set: DATABASE_URL.",
+    ),
+    Variable("database_pool_size", "DATABASE_POOL_SIZE", whole(1, 1000), "Most connections of a process.", "10"),
+    Variable("redis_url", "REDIS_URL", redis_url, "A shared cache: not supported yet, each process has its own."),
+    Variable("cache_max_entries", "CACHE_MAX_ENTRIES", whole(1, 10**9), "Most entries of a process's cache.", "10000"),
+    Variable("cache_max_bytes", "CACHE_MAX_BYTES", whole(1, 10**12), "Most bytes of a process's cache.", "67108864"),
+    Variable("queue_url", "QUEUE_URL", queue_url, "Who hands out work: database (brokers: not yet).", "database"),
+    Variable(
+        "object_storage",
+        "OBJECT_STORAGE_BUCKET",
+        object_storage,
+        "Where files are kept: a folder, such as file:var/objects (buckets: not yet).",
+        "file:var/objects",
+    ),
+    # identity
+    Variable(
+        "secret_key",
+        "SECRET_KEY",
+        text,
+        "Signs links and tokens: 32 random bytes or more. Not set in local and ci: made once, in var/secret_key.",
+        redact=hide,
+    ),
+    Variable(
+        "external_auth_domain", "EXTERNAL_AUTH_DOMAIN", issuer, "The external identity provider, if there is one."
+    ),
+    Variable("client_id", "CLIENT_ID", text, "Who we are to the identity provider."),
+    Variable("client_secret", "CLIENT_SECRET", text, "How we prove that to the identity provider.", redact=hide),
+    # work
+    Variable(
+        "feature_flags",
+        "FEATURE_FLAGS",
+        feature_flags,
+        'Feature flags as JSON: {"new-checkout": true}, or flagd\'s format for variants and targeting.',
+        "{}",
+        redact=str,
+    ),
+    Variable("worker_slots", "WORKER_SLOTS", whole(1, 1000), "Handlers that a worker runs at a time.", "4"),
+    Variable(
+        "worker_lease_seconds",
+        "WORKER_LEASE_SECONDS",
+        whole(5, 3600),
+        "How long a delivery belongs to a worker that shows no sign of life.",
+        "45",
+    ),
+    Variable("drain_seconds", "DRAIN_SECONDS", whole(0, 3600), "Time to finish when told to stop.", "25"),
+    # telemetry
+    Variable(
+        "telemetry_url",
+        "TELEMETRY_URL",
+        telemetry_url,
+        "Where the console's traces and log lines are kept: an SQLite file.",
+        "sqlite:///var/telemetry.db",
+    ),
+    Variable("telemetry_max_rows", "TELEMETRY_MAX_ROWS", whole(1000, 10**9), "Most rows of each kind in it.", "200000"),
+    Variable("trace_sample", "TRACE_SAMPLE", number(0, 1), "The share of fast, faultless reads that it keeps.", "0.1"),
+    Variable("trace_slow_ms", "TRACE_SLOW_MS", whole(1, 600_000), "Milliseconds from which it keeps each.", "300"),
+)

@@ -1,0 +1,44 @@
+"""Prometheus metrics on a registry of our own: rate, errors and duration of requests and handlers, the queue, the cache."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Labels are route templates and handler names, never what a client sent, so their number is bounded."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "groundplan_http_requests", "HTTP requests.", ("role", "method", "route", "status"), registry=self.registry
+        )
+        self.request_seconds = Histogram(
+            "groundplan_http_request_duration_seconds",
+            "Time to answer.",
+            ("role", "route"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.handler_runs = Counter(
+            "groundplan_handler_runs", "Attempts of handlers.", ("handler", "outcome"), registry=self.registry
+        )
+        self.handler_seconds = Histogram(
+            "groundplan_handler_duration_seconds",
+            "Time of one attempt.",
+            ("handler",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.deliveries = Gauge(
+            "groundplan_queue_deliveries", "Deliveries by state.", ("queue", "state"), registry=self.registry
+        )
+        self.dead_letters = Gauge("groundplan_dead_letters", "Dead letters waiting for a person.", registry=self.registry)
+        self.cache = Counter("groundplan_cache_requests", "Cache look-ups.", ("result",), registry=self.registry)
+        self.telemetry_dropped = Counter(
+            "groundplan_telemetry_dropped", "Records given up because the store was behind.", registry=self.registry
+        )
+
+    def render(self) -> bytes:
+        """The text exposition format."""
+        return generate_latest(self.registry)

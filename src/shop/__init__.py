@@ -1,0 +1,1 @@
+"""The reference application: three grocery stores on one Groundplan."""

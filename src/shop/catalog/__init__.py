@@ -1,0 +1,24 @@
+"""What a store sells, and the basket it is picked into."""
+
+from shop.catalog.baskets import MOST_LINES, BasketView, Quantity, empty_basket, get_basket
+from shop.catalog.declaration import feature
+from shop.catalog.departments import TITLES as DEPARTMENT_TITLES
+from shop.catalog.models import BasketLine, Product
+from shop.catalog.pricing import Totals, totals
+from shop.catalog.visitor import basket_id_of, visitor_basket
+
+__all__ = [
+    "DEPARTMENT_TITLES",
+    "MOST_LINES",
+    "BasketLine",
+    "BasketView",
+    "Product",
+    "Quantity",
+    "Totals",
+    "basket_id_of",
+    "empty_basket",
+    "feature",
+    "get_basket",
+    "totals",
+    "visitor_basket",
+]

@@ -1,0 +1,45 @@
+"""Fixtures that every test may ask for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from groundplan.testing.postgres import DatabaseUrls, PostgresServer
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Everything asynchronous runs on asyncio, as in production."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One real server for the whole run, started when the first test asks for it."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_urls(postgres: PostgresServer) -> Iterator[DatabaseUrls]:
+    """An empty PostgreSQL database of the test's own, seen by its owner and by the application's role."""
+    name = f"test_{uuid4().hex}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def sqlite_urls(tmp_path: Path) -> DatabaseUrls:
+    """An empty SQLite database of the test's own; SQLite knows no roles, so both see the same."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'app.db'}"
+    return DatabaseUrls(owner=url, app=url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine_urls(request: pytest.FixtureRequest) -> DatabaseUrls:
+    """An empty database, once on each engine: a test that asks for this one runs twice."""
+    fixture = "sqlite_urls" if request.param == "sqlite" else "postgres_urls"
+    urls: DatabaseUrls = request.getfixturevalue(fixture)
+    return urls
