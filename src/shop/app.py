@@ -11,4 +11,5 @@ app = App(
     features=[catalog.feature, orders.feature, reports.feature],
     roles={"customer": CUSTOMER, "staff": STAFF, "operator": ("*",)},
     seed="shop.seed:seed",
+    demo="shop.seed:demo_accounts",
 )

@@ -20,7 +20,15 @@ AT = datetime(2026, 3, 31, 14, 31, 52, tzinfo=UTC)
 
 def paid_order() -> OrderView:
     lines = [
-        LineView(product_id=uuid4(), title="Bananas", brand="Unbranded", size="per lb", quantity=2, unit_cents=95, amount_cents=190),
+        LineView(
+            product_id=uuid4(),
+            title="Bananas",
+            brand="Unbranded",
+            size="per lb",
+            quantity=2,
+            unit_cents=95,
+            amount_cents=190,
+        ),
         LineView(
             product_id=uuid4(),
             title="Sweet and crescent roll dough, chilled",

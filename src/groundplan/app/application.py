@@ -21,13 +21,19 @@ class App:
         roles: Mapping[str, Iterable[str]],
         package: str | None = None,
         seed: str | None = None,
+        demo: str | None = None,
     ) -> None:
-        """``package`` holds ``migrations/`` and ``templates/``; ``seed`` names the function behind ``groundplan seed``."""
+        """``package`` holds ``migrations/`` and ``templates/``.
+
+        ``seed`` names the function behind ``groundplan seed``; ``demo`` one that returns the demonstration
+        accounts: (password, [(email, role), ...]).
+        """
         self.name = name
         self.features = tuple(features)
         self.roles = Roles(roles)
         self.package = package or name
         self.seed = seed
+        self.demo = demo
 
 
 class Assembly:

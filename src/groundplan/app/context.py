@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groundplan.app.bound import BoundFlags
+from groundplan.app.bound import BoundAnalytics, BoundFlags
 from groundplan.app.request import Request
 from groundplan.app.services import Services
 from groundplan.core.context import current, refuse_open_transaction
@@ -16,7 +16,6 @@ from groundplan.core.errors import ConfigurationError, Forbidden, Misuse, Tenant
 from groundplan.data.cache.read_through import TenantCache
 from groundplan.data.database.uow import Reader, Transaction
 from groundplan.data.objects.port import Objects
-from groundplan.integrations.analytics.port import Analytics
 from groundplan.integrations.mail.port import Mail
 from groundplan.integrations.payments.port import Payments
 from groundplan.messaging.message import Envelope, Event, Job
@@ -173,7 +172,8 @@ class Context:
 
     @property
     def objects(self) -> Objects:
-        return self._services.objects
+        """This tenant's; keys are relative to it."""
+        return self._services.objects.bind(self.tenant.id)
 
     @property
     def mail(self) -> Mail:
@@ -184,8 +184,8 @@ class Context:
         return self._services.payments
 
     @property
-    def analytics(self) -> Analytics:
-        return self._services.analytics
+    def analytics(self) -> BoundAnalytics:
+        return BoundAnalytics(self._services.analytics, self._tenant, self.user)
 
     @property
     def flags(self) -> BoundFlags:

@@ -12,6 +12,7 @@ from groundplan.data.cache.read_through import Cache
 from groundplan.data.database.database import Database
 from groundplan.data.objects.port import Objects
 from groundplan.flags.flags import Flags
+from groundplan.flags.overrides import Overrides
 from groundplan.integrations.analytics.port import Analytics
 from groundplan.integrations.mail.port import Mail
 from groundplan.integrations.payments.port import Payments
@@ -39,6 +40,7 @@ class Services:
     payments: Payments
     analytics: Analytics
     flags: Flags
+    overrides: Overrides
     faults: Faults
     outbox: Outbox
     audit: AuditLog

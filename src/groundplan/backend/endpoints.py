@@ -5,21 +5,26 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, get_args, get_origin
 
 from litestar import Request
+from litestar.constants import RESERVED_KWARGS
 from litestar.enums import MediaType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body
+from litestar.params import Parameter as QueryParameter
 from litestar.response.base import ASGIResponse
 from litestar.types import Scope
 
 from groundplan.app.calls import Calls
 from groundplan.app.context import Context
 from groundplan.app.page import Page, Redirect
-from groundplan.app.route import Route
+from groundplan.app.route import Parameter, Route
 from groundplan.backend.problem import Problem
 
 Render = Callable[[Page, Context, Scope], bytes]
 Endpoint = Callable[..., Awaitable[ASGIResponse]]
+
+_ALIAS = "_parameter"
+"""Ends the name of a query parameter whose own name means something else to Litestar, such as ``state``."""
 
 BODY_LIMIT = 1_000_000
 """Bytes of a request body; more is a 413."""
@@ -41,7 +46,8 @@ def _handler(route: Route, calls: Calls, render: Render) -> HTTPRouteHandler:
     return HTTPRouteHandler(
         route.path,
         http_method=route.method,  # type: ignore[arg-type]  # one of GET, POST, PUT, DELETE
-        status_code=route.status,
+        # Litestar takes no reply with a 204; ours is finished and carries its own status.
+        status_code=200 if route.status == 204 else route.status,
         media_type=MediaType.JSON if is_api else MediaType.HTML,
         before_request=_permission_check(route),
         request_max_body_size=BODY_LIMIT,
@@ -57,7 +63,7 @@ def _handler(route: Route, calls: Calls, render: Render) -> HTTPRouteHandler:
 
 def _api_endpoint(route: Route, calls: Calls) -> Endpoint:
     async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
-        reply = await calls.run(route, scope["groundplan"], arguments)  # type: ignore[typeddict-item]
+        reply = await calls.run(route, scope["groundplan"], _named(arguments))  # type: ignore[typeddict-item]
         headers = {"idempotency-replayed": "true"} if reply.replayed else {}
         return ASGIResponse(body=reply.body, status_code=reply.status, media_type=MediaType.JSON, headers=headers)
 
@@ -67,7 +73,7 @@ def _api_endpoint(route: Route, calls: Calls) -> Endpoint:
 def _page_endpoint(route: Route, render: Render) -> Endpoint:
     async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
         context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
-        result = await route.function(context, **arguments)
+        result = await route.function(context, **_named(arguments))
         if isinstance(result, Redirect):
             return ASGIResponse(status_code=result.status, headers={"location": result.url}, media_type=MediaType.TEXT)
         return ASGIResponse(body=render(result, context, scope), status_code=result.status, media_type=MediaType.HTML)
@@ -91,13 +97,24 @@ def _sign(endpoint: Any, route: Route) -> None:
     if route.kind == "webhook":
         parameters.append(inspect.Parameter("request", keyword, annotation=Request[Any, Any, Any]))
     else:
-        parameters += [inspect.Parameter(p.name, keyword, annotation=p.annotation, default=p.default) for p in route.parameters]
+        parameters += [_parameter(p) for p in route.parameters]
         if route.body is not None:
             parameters.append(inspect.Parameter("data", keyword, annotation=_body(route)))
     endpoint.__signature__ = inspect.Signature(parameters, return_annotation=ASGIResponse)
     endpoint.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": ASGIResponse}
     endpoint.__name__ = route.function.__name__
     endpoint.__doc__ = route.function.__doc__
+
+
+def _parameter(parameter: Parameter) -> inspect.Parameter:
+    name, annotation = parameter.name, parameter.annotation
+    if name in RESERVED_KWARGS:
+        name, annotation = f"{name}{_ALIAS}", Annotated[annotation, QueryParameter(query=name)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=parameter.default)
+
+
+def _named(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name.removesuffix(_ALIAS): value for name, value in arguments.items()}
 
 
 def _body(route: Route) -> Any:

@@ -13,7 +13,6 @@ from groundplan.app.request import Request
 from groundplan.app.services import Services
 from groundplan.backend.identity import Identity
 from groundplan.backend.problem import problem_response
-from groundplan.core.clock import Clock
 from groundplan.core.context import RequestContext, entered, parse_traceparent
 from groundplan.core.errors import GroundplanError
 from groundplan.core.ids import span_id, trace_id, uuid7
@@ -43,17 +42,12 @@ class Gate:
         calls: Calls,
         identity: Identity,
         telemetry: Telemetry,
-        clock: Clock,
-        *,
-        role: str,
     ) -> None:
         self._inner = inner
         self._services = services
         self._calls = calls
         self._identity = identity
         self._telemetry = telemetry
-        self._clock = clock
-        self._role = role
         self._https = services.settings.env in ("staging", "prod")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -135,7 +129,7 @@ class Gate:
             )
 
     async def _identify(self, scope: Any, request: Request) -> Context:
-        await self._services.flags.refresh()
+        await self._services.overrides.refresh()
         tenant, user = await self._identity.of(request)
         return Context(
             self._services,

@@ -1,6 +1,7 @@
 """The addresses that are not business: liveness, readiness, metrics, static files, signed objects."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request, get
@@ -12,11 +13,10 @@ from groundplan.app.context import Context
 from groundplan.app.health import Health
 from groundplan.backend.web.static import StaticFiles
 from groundplan.core.errors import Forbidden, NotFound
-from groundplan.data.objects.port import Objects
 from groundplan.telemetry import Metrics
 
 
-def plumbing(health: Health, metrics: Metrics, static: StaticFiles, objects: Objects, *, open_metrics: bool) -> list[Any]:
+def plumbing(health: Health, metrics: Metrics, static: StaticFiles, *, open_metrics: bool) -> list[Any]:
     """``open_metrics``: anyone may read /metrics; in production only who holds ``metrics:read``."""
 
     @get("/healthz", include_in_schema=False)
@@ -58,16 +58,27 @@ def plumbing(health: Health, metrics: Metrics, static: StaticFiles, objects: Obj
         filename: str = "",
     ) -> ASGIResponse:
         context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
-        name = key.lstrip("/")
-        if not objects.verify(name, expires=expires, signature=signature, filename=filename or None):
+        name = filename or None
+        stored = context.objects
+        if not stored.verify(_relative(key, context), expires=expires, signature=signature, filename=name):
             raise Forbidden("This link is not valid or has expired. Open the page again for a new one.")
-        if not name.startswith(f"t/{context.tenant.id}/"):
-            raise NotFound("There is no such object.")
-        found = await objects.stat(name)
-        headers = {"content-disposition": f'attachment; filename="{filename or name.rpartition("/")[2]}"'}
-        return ASGIResponse(body=await objects.get(name), media_type=found.content_type, headers=headers)
+        found = await stored.stat(_relative(key, context))
+        shown = name or found.key.rpartition("/")[2]
+        return ASGIResponse(
+            body=await stored.get(found.key),
+            media_type=found.content_type,
+            headers={"content-disposition": f"attachment; filename*=utf-8''{quote(shown)}"},
+        )
 
     return [healthz, readyz, read_metrics, static_file, signed_object]
+
+
+def _relative(key: str, context: Context) -> str:
+    """The key inside the tenant that this host belongs to; another tenant's is not found."""
+    prefix = f"/t/{context.tenant.id}/"
+    if not key.startswith(prefix):
+        raise NotFound("There is no such object.")
+    return key.removeprefix(prefix)
 
 
 def _json(value: Any, status: int = 200) -> ASGIResponse:

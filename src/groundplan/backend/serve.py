@@ -29,12 +29,12 @@ async def serve(
     *,
     host: str,
     port: int,
-    drain_seconds: float,
+    readiness_seconds: float,
     ready: Any = None,
 ) -> None:
     """Runs until a signal. ``application`` is None for a worker without HTTP; ``ready`` is called once it answers.
 
-    ``drain_seconds``: how long readiness says no before connections are refused, so that a balancer can notice.
+    ``readiness_seconds``: how long readiness says no before connections are refused, so that a balancer can notice.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -45,7 +45,7 @@ async def serve(
             await part.open()
             stack.push_async_callback(part.close)
         if application is None:
-            await _run_until(stop, health, ready, drain_seconds)
+            await _run_until(stop, health, ready, readiness_seconds)
             return
         server = Server(
             application,
@@ -58,7 +58,7 @@ async def serve(
             websockets=False,
         )
         serving = asyncio.create_task(server.serve(), name="http server")
-        running = asyncio.create_task(_run_until(stop, health, ready, drain_seconds), name="supervisor")
+        running = asyncio.create_task(_run_until(stop, health, ready, readiness_seconds), name="supervisor")
         done, _ = await asyncio.wait({serving, running}, return_when=asyncio.FIRST_COMPLETED)
         if serving in done:
             running.cancel()
@@ -69,9 +69,9 @@ async def serve(
         log.info("stopped serving")
 
 
-async def _run_until(stop: asyncio.Event, health: Health, ready: Any, drain_seconds: float) -> None:
+async def _run_until(stop: asyncio.Event, health: Health, ready: Any, readiness_seconds: float) -> None:
     if ready is not None:
         ready()
     await stop.wait()
     health.draining = True
-    await asyncio.sleep(drain_seconds)
+    await asyncio.sleep(readiness_seconds)

@@ -11,15 +11,14 @@ import msgspec
 from groundplan.cli.output import print_json, print_table
 from groundplan.cli.project import find_project
 from groundplan.core.errors import Invalid
-from groundplan.wiring import Toolbox, toolbox
+from groundplan.cli.toolbox import Toolbox, toolbox
 
 T = TypeVar("T")
 
 
 def _with_tools(act: Callable[[Toolbox], Awaitable[T]]) -> T:
     async def inside() -> T:
-        project = find_project()
-        async with toolbox(project.settings().settings, project.app()) as tools:
+        async with toolbox(find_project()) as tools:
             return await act(tools)
 
     return asyncio.run(inside())

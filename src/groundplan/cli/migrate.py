@@ -1,29 +1,36 @@
 """``groundplan migrate``: both histories, as the owner of the tables."""
 
+import asyncio
+
 from groundplan.cli.output import print_json, print_table
 from groundplan.cli.project import find_project
 from groundplan.core.errors import ConfigurationError
-from groundplan.wiring import histories, migrate_down, migrate_up, migration_status, new_migration
+from groundplan.data.database import migrate as migrations
+from groundplan.wiring import application_role, histories
 
 
 def migrate(action: str, name: str, *, as_json: bool) -> int:
     project = find_project()
-    loaded, app = project.settings(), project.app()
+    settings, known = project.settings().settings, histories(project.app())
+    app_history = known[-1]
+    url = settings.database_migrate_url or settings.database_url
     if action == "new":
         if not name:
             raise ConfigurationError("Name the migration: groundplan migrate new add_gift_cards")
-        print(new_migration(app, name))
+        print(migrations.new(app_history, name))
         return 0
     if action == "up":
-        for line in migrate_up(loaded.settings, app):
-            print(line)
+        _say(asyncio.run(migrations.upgrade(url, known, app_role=application_role(settings))))
     elif action == "down":
-        for line in migrate_down(loaded.settings, app):
-            print(line)
-    rows = migration_status(loaded.settings, app)
+        _say(asyncio.run(migrations.downgrade(url, app_history)))
+    rows = asyncio.run(migrations.status(url, known))
     if as_json:
         print_json([{"history": row.history, "current": row.current, "head": row.head} for row in rows])
     else:
         print_table(("History", "Current", "Head"), [(row.history, row.current or "none", row.head) for row in rows])
-    behind = any(row.current != row.head for row in rows)
-    return 1 if behind and action == "status" and histories(app) else 0
+    return 1 if action == "status" and any(row.current != row.head for row in rows) else 0
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        print(f"Migrated {line}")

@@ -3,13 +3,12 @@ import asyncio
 from groundplan.cli.output import print_json, print_table
 from groundplan.cli.project import find_project
 from groundplan.messaging.stats import QueueRow
-from groundplan.wiring import toolbox
+from groundplan.cli.toolbox import toolbox
 
 
 def stats(*, as_json: bool) -> int:
     async def read() -> list[QueueRow]:
-        project = find_project()
-        async with toolbox(project.settings().settings, project.app()) as tools:
+        async with toolbox(find_project()) as tools:
             return await tools.queue_stats.read()
 
     rows = asyncio.run(read())

@@ -93,6 +93,13 @@ VARIABLES = (
         "How long a delivery belongs to a worker that shows no sign of life.",
         "45",
     ),
+    Variable(
+        "readiness_seconds",
+        "READINESS_SECONDS",
+        whole(0, 300),
+        "How long readiness says no before connections are refused, so that a balancer notices.",
+        "5",
+    ),
     Variable("drain_seconds", "DRAIN_SECONDS", whole(0, 3600), "Time to finish when told to stop.", "25"),
     # telemetry
     Variable(

@@ -46,6 +46,7 @@ class Settings:
 
     worker_slots: int
     worker_lease_seconds: int
+    readiness_seconds: int
     drain_seconds: int
 
     telemetry_url: str

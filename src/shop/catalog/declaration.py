@@ -7,5 +7,4 @@ feature = Feature(
     owner="commerce",
     objective=Objective(availability=0.999, latency_ms=200),
     modules=["shop.catalog.products", "shop.catalog.baskets", "shop.catalog.pages"],
-    templates="shop",
 )

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 Department = Literal["produce", "dairy", "bakery", "meat", "frozen", "pantry", "snacks", "drinks", "home"]
+
+DEPARTMENTS: tuple[Department, ...] = get_args(Department)
+"""In the order of the shelves."""
 
 TITLES: Mapping[str, str] = MappingProxyType(
     {
@@ -19,4 +22,3 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "home": "Household",
     }
 )
-"""In the order of the shelves."""

@@ -1,5 +1,7 @@
 """The catalogue over the API: browse, search, look at one product."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 from groundplan.app import Context
 from groundplan.core.errors import Invalid, NotFound
 from shop.catalog.declaration import feature
-from shop.catalog.departments import TITLES, Department
+from shop.catalog.departments import DEPARTMENTS, TITLES, Department
 from shop.catalog.models import Product
 from shop.paging import Cursor, Limit, from_cursor, to_cursor
 
@@ -17,9 +19,12 @@ CACHE_SECONDS = 10.0
 """How old a list or a count may be. A product's own page and the basket always read the database."""
 
 _SEARCH_WORDS = 6
+_COLUMNS: Mapping[str, str] = MappingProxyType({"bought": "bought", "price": "price_cents", "title": "title"})
 
 Sort = Literal["bought", "price", "title"]
-Search = Annotated[str, msgspec.Meta(max_length=100, description="Words that title or brand must contain")]
+Search = Annotated[
+    str, msgspec.Meta(max_length=100, pattern=r"^[^\x00]*$", description="Words that title or brand must contain")
+]
 
 
 class ProductView(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +70,8 @@ async def list_departments(ctx: Context) -> list[DepartmentView]:
 
     async def count() -> list[DepartmentView]:
         found = await ctx.db.execute(select(Product.department, func.count()).group_by(Product.department))
-        counts = dict(found.tuples())
-        return [DepartmentView(name=name, title=title, products=counts.get(name, 0)) for name, title in TITLES.items()]
+        counts = dict(found.tuples().all())
+        return [DepartmentView(name=name, title=TITLES[name], products=counts.get(name, 0)) for name in DEPARTMENTS]
 
     return await ctx.cache.read_through("departments", count, ttl=CACHE_SECONDS, type=list[DepartmentView])
 
@@ -95,7 +100,7 @@ async def list_products(
             items=[view_of(product) for product in products[:limit]],
             first=seen + 1,
             total=total or 0,
-            next_cursor=to_cursor(Position(sort, _sort_value(last, sort), last.id, seen + limit)) if last else "",
+            next_cursor=to_cursor(Position(sort, getattr(last, _COLUMNS[sort]), last.id, seen + limit)) if last else "",
         )
 
     if q:
@@ -117,7 +122,7 @@ def view_of(product: Product) -> ProductView:
     return msgspec.convert(product, ProductView, from_attributes=True)
 
 
-def _filtered(department: str, q: str, in_stock: bool) -> Select[tuple[Product]]:
+def _filtered(department: str, q: str, in_stock: bool) -> Select[Product]:
     conditions: list[ColumnElement[bool]] = []
     if department:
         conditions.append(Product.department == department)
@@ -128,17 +133,13 @@ def _filtered(department: str, q: str, in_stock: bool) -> Select[tuple[Product]]
     return select(Product).where(*conditions)
 
 
-def _ordered(found: Select[tuple[Product]], sort: Sort, after: Position | None) -> Select[tuple[Product]]:
-    column = {"bought": Product.bought, "price": Product.price_cents, "title": Product.title}[sort]
+def _ordered(found: Select[Product], sort: Sort, after: Position | None) -> Select[Product]:
+    column = getattr(Product, _COLUMNS[sort])
     if sort == "bought":
         ordered = found.order_by(column.desc(), Product.id.desc())
         return ordered.where(tuple_(column, Product.id) < (after.value, after.id)) if after else ordered
     ordered = found.order_by(column, Product.id)
     return ordered.where(tuple_(column, Product.id) > (after.value, after.id)) if after else ordered
-
-
-def _sort_value(product: Product, sort: Sort) -> int | str:
-    return {"bought": product.bought, "price": product.price_cents, "title": product.title}[sort]
 
 
 def _position(cursor: str, sort: Sort) -> Position | None:

@@ -10,5 +10,4 @@ feature = Feature(
     owner="commerce",
     objective=Objective(availability=0.999, latency_ms=300),
     modules=["shop.orders.api", "shop.orders.payments", "shop.orders.work", "shop.orders.pages"],
-    templates="shop",
 )

@@ -7,5 +7,4 @@ feature = Feature(
     owner="analytics",
     objective=Objective(availability=0.99, latency_ms=500),
     modules=["shop.reports.api", "shop.reports.work", "shop.reports.pages"],
-    templates="shop",
 )

@@ -1,6 +1,6 @@
 """Reports over the API: ask for one, see which there are, fetch one."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from shop.reports.models import Report
 
 MOST_DAYS = 366
 SHOWN = 20
-LINK_LASTS = timedelta(minutes=10)
+LINK_SECONDS = 10 * 60
 
 
 class MakeSalesReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +37,8 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReportLink(msgspec.Struct, frozen=True):
     url: str
-    expires_at: datetime
+    expires_in: int
+    """Seconds."""
 
 
 @feature.post("/reports/sales", permission="reports:make", idempotent=True)
@@ -76,9 +77,9 @@ async def link_report(ctx: Context, report_id: UUID) -> ReportLink:
         raise NotFound("This store has no such report.")
     if report.state != "ready":
         raise Conflict("The report is being made. Ask again in a moment.")
-    expires_at = ctx.now() + LINK_LASTS
+    await ctx.release()
     name = f"sales-{report.first_day}-to-{report.last_day}.csv"
-    return ReportLink(ctx.objects.signed_url(report.file, expires_at=expires_at, filename=name), expires_at)
+    return ReportLink(await ctx.objects.signed_url(report.file, LINK_SECONDS, name), LINK_SECONDS)
 
 
 def view_of(report: Report) -> ReportView:

@@ -15,11 +15,11 @@ from shop.reports.sales import Sale, by_day, to_csv
 SOLD = ("paid", "collected")
 
 
-@feature.job(SalesReport, name="reports.sales", retry=Retry(attempts=5), timeout=45)
+@feature.job(SalesReport, name="reports.sales", retry=Retry(attempts=5), timeout=30)
 async def make_sales(ctx: Context, job: SalesReport) -> None:
     """Reads, writes the file, then marks the report ready. The file's key is the report's, so a rerun overwrites it."""
     rows = by_day(await _sales(ctx, job))
-    file = f"t/{ctx.tenant.id}/reports/{job.report_id}.csv"
+    file = f"reports/{job.report_id}.csv"
     await ctx.release()
     await ctx.objects.put(file, to_csv(rows), content_type="text/csv; charset=utf-8")
     async with ctx.transaction() as db:

@@ -50,3 +50,8 @@ STORES = (
     Store("riverside", "Riverside Grocer", "367", "Riverside"),
     Store("hilltop", "Hilltop Foods", "406", "Hilltop"),
 )
+
+
+def demo_accounts() -> tuple[str, list[tuple[str, str]]]:
+    """The password and the accounts of the first store, for the greeting of ``groundplan dev``."""
+    return DEMO_PASSWORD, [(account.email, account.role) for account in STORES[0].accounts]

@@ -137,7 +137,7 @@ class Runner:
     async def _context(self, delivery: Delivery) -> Context:
         """As the message's user, or as the system of its tenant."""
         services = self._services
-        await services.flags.refresh()
+        await services.overrides.refresh()
         tenant = await services.tenants.by_id(delivery.tenant_id) if delivery.tenant_id else None
         user = await services.users.get(delivery.user_id) if delivery.user_id else None
 

@@ -6,16 +6,23 @@ The second wall is row-level security in PostgreSQL; see ``migrate.tenant_wall``
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, event
+from sqlalchemy import Table, bindparam, event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
 from sqlalchemy.sql import visitors
 
 from groundplan.core.errors import Misuse, TenantMissing
 from groundplan.data.database.models import TenantScoped
+from groundplan.data.database.types import Id
 
 _TENANT = "tenant_id"
 _READ_ONLY = "read_only"
+
+
+_PARAMETER = "groundplan_tenant"
+_VALUE = bindparam(_PARAMETER, type_=Id())
+_OF_THE_TENANT = with_loader_criteria(TenantScoped, lambda kind: kind.tenant_id == _VALUE, include_aliases=True)
+"""Confines every tenant-scoped entity of a statement, in joins, subqueries and loaders too."""
 
 
 class TenantSession(Session):
@@ -33,26 +40,26 @@ def new_session(bind: Any, tenant_id: UUID | None, *, read_only: bool) -> AsyncS
 
 
 @event.listens_for(TenantSession, "do_orm_execute")
-def _confine(state: ORMExecuteState) -> None:
+def _confine(state: ORMExecuteState) -> Any:
     tenant_id: UUID | None = state.session.info[_TENANT]
     if state.session.info[_READ_ONLY] and (state.is_insert or state.is_update or state.is_delete):
         raise Misuse("This session only reads. Writes belong in `async with ctx.transaction()`.")
     if state.execution_options.get("unscoped"):
-        return
-    entities = [mapper for mapper in state.all_mappers if issubclass(mapper.class_, TenantScoped)]
+        return None
     if not state.is_orm_statement:
         _refuse_bare_tables(state)
-    elif entities and tenant_id is None:
-        raise TenantMissing(f"{entities[0].class_.__name__} belongs to a tenant, and this work has none.")
-    elif tenant_id is not None and not state.is_insert:
-        state.statement = state.statement.options(
-            with_loader_criteria(
-                TenantScoped,
-                lambda kind: kind.tenant_id == tenant_id,
-                include_aliases=True,
-                track_closure_variables=True,
-            )
-        )
+        return None
+    if tenant_id is None:
+        for mapper in state.all_mappers:
+            if issubclass(mapper.class_, TenantScoped):
+                raise TenantMissing(f"{mapper.class_.__name__} belongs to a tenant, and this work has none.")
+    if state.is_insert:
+        return None
+    if isinstance(state.parameters, list):
+        raise Misuse("Many updates at once by primary key see every tenant. Say one update with a WHERE instead.")
+    # Without a tenant the parameter is NULL, and no row of any tenant matches it.
+    state.parameters = {**(state.parameters or {}), _PARAMETER: tenant_id}
+    return state.invoke_statement(state.statement.options(_OF_THE_TENANT))
 
 
 def _refuse_bare_tables(state: ORMExecuteState) -> None:

@@ -1,0 +1,76 @@
+"""The worker as a part of a process: it starts after what it uses, and drains before it."""
+
+import asyncio
+from typing import Any
+
+from groundplan.app.calls import Calls
+from groundplan.app.services import Services
+from groundplan.backend.worker.runner import Runner
+from groundplan.backend.worker.worker import Worker
+from groundplan.core.clock import Random
+from groundplan.messaging.dead_letters import DeadLetters
+from groundplan.messaging.deliveries import Deliveries
+from groundplan.messaging.stats import QueueStats
+from groundplan.settings import Settings
+from groundplan.telemetry import Metrics, Telemetry
+
+GAUGE_SECONDS = 5.0
+
+
+class WorkerPart:
+    def __init__(
+        self,
+        services: Services,
+        calls: Calls,
+        deliveries: Deliveries,
+        telemetry: Telemetry,
+        metrics: Metrics,
+        random: Random,
+        *,
+        settings: Settings,
+        name: str,
+    ) -> None:
+        self._services = services
+        self._metrics = metrics
+        self._grace = settings.drain_seconds
+        self._worker = Worker(
+            services.database,
+            deliveries,
+            services.assembly.handlers,
+            services.log,
+            slots=settings.worker_slots,
+            lease=settings.worker_lease_seconds,
+            name=name,
+        )
+        self._runner = Runner(
+            services, calls, deliveries, telemetry, random, worker=name, finished=self._worker.finished
+        )
+        self._gauges: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self._worker.start(self._runner)
+        self._gauges = asyncio.create_task(self._measure(), name="queue gauges")
+
+    async def close(self) -> None:
+        if self._gauges is not None:
+            self._gauges.cancel()
+            await asyncio.gather(self._gauges, return_exceptions=True)
+        await self._worker.stop(self._grace)
+
+    async def _measure(self) -> None:
+        stats: QueueStats = self._services.registry[QueueStats]
+        dead: DeadLetters = self._services.registry[DeadLetters]
+        while True:
+            try:
+                counts: dict[tuple[str, str], int] = {}
+                for row in await stats.read():
+                    states: dict[str, Any] = {"ready": row.ready, "leased": row.leased, "scheduled": row.scheduled}
+                    for state, count in (states | {"retrying": row.retrying}).items():
+                        counts[row.queue, state] = counts.get((row.queue, state), 0) + count
+                self._metrics.deliveries.clear()
+                for (queue, state), count in counts.items():
+                    self._metrics.deliveries.labels(queue, state).set(count)
+                self._metrics.dead_letters.set(await dead.count())
+            except Exception as error:
+                self._services.log.warning("queue gauges not read", error=type(error).__name__)
+            await asyncio.sleep(GAUGE_SECONDS)

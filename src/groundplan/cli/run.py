@@ -1,0 +1,86 @@
+"""``groundplan run``: serve one role until a signal."""
+
+import asyncio
+import socket
+import sys
+import time
+
+from groundplan.cli.project import Project, find_project
+from groundplan.cli.seed import accounts_of, seed_database
+from groundplan.core.errors import ConfigurationError
+from groundplan.data.database import migrate
+from groundplan.settings import Settings
+from groundplan.wiring import Role, application_role, build, histories
+
+
+def run(role: Role, *, port: int | None, host: str | None, prepare: bool) -> int:
+    started = time.monotonic()
+    project = find_project()
+    settings = project.settings(port=port, host=host).settings
+    asyncio.run(_run(project, settings, role, prepare=prepare, started=started))
+    return 0
+
+
+async def _run(project: Project, settings: Settings, role: Role, *, prepare: bool, started: float) -> None:
+    from groundplan.backend.serve import serve
+
+    app = project.app()
+    if role != "worker":
+        _check_port(settings)
+    if prepare:
+        url = settings.database_migrate_url or settings.database_url
+        for line in await migrate.upgrade(url, histories(app), app_role=application_role(settings)):
+            print(f"Migrated {line}", flush=True)
+        await seed_database(settings, app)
+    await _check_migrated(settings, project)
+    process = build(settings, app, role, pretty=settings.env == "local" and sys.stdout.isatty())
+
+    def ready() -> None:
+        process.log.info("ready", role=role, port=settings.port, seconds=round(time.monotonic() - started, 2))
+        if prepare and role == "all":
+            _greet(settings, project, time.monotonic() - started)
+
+    await serve(
+        process.application,
+        process.parts,
+        process.health,
+        process.log,
+        host=settings.host,
+        port=settings.port,
+        readiness_seconds=0 if settings.env in ("local", "ci") else settings.readiness_seconds,
+        ready=ready,
+    )
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {settings.port} cannot be used: {error.strerror}. Stop what listens there, or set APP_PORT."
+            ) from error
+
+
+async def _check_migrated(settings: Settings, project: Project) -> None:
+    known = histories(project.app())
+    behind = [row for row in await migrate.status(settings.database_url, known) if row.current != row.head]
+    if behind:
+        rows = ", ".join(f"{row.history} is at {row.current or 'nothing'}, needs {row.head}" for row in behind)
+        raise ConfigurationError(f"The database is not at this release: {rows}. Run `groundplan migrate` first.")
+
+
+def _greet(settings: Settings, project: Project, seconds: float) -> None:
+    home = f"http://localhost:{settings.port}"
+    lines = [
+        "",
+        f"  {project.app().name} is up after {seconds:.1f} s",
+        "",
+        f"  Shop      {home}/",
+        f"  Console   {home}/console",
+        f"  API docs  {home}/docs",
+        "",
+        *accounts_of(project.app()),
+    ]
+    print("\n".join(lines), flush=True)

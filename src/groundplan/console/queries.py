@@ -1,0 +1,107 @@
+"""What the console asks the telemetry store. Blocking: call it in a thread."""
+
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import msgspec
+
+from groundplan.console.store import TelemetryStore
+from groundplan.telemetry import LogRecord, RequestRecord, SpanRecord
+
+
+class Rate(NamedTuple):
+    """One kind of work of one part: ``caller`` asked ``component``."""
+
+    caller: str
+    component: str
+    count: int
+    errors: int
+    p95_us: int
+
+
+class TelemetryQueries:
+    def __init__(self, store: TelemetryStore) -> None:
+        self._store = store
+
+    def requests(
+        self, *, limit: int = 50, before_us: int | None = None, q: str = "", status: str = "", role: str = ""
+    ) -> list[RequestRecord]:
+        """Newest first. ``status`` is a class (``2`` to ``5``), ``q`` is looked for in path, name and ids."""
+        where, values = ["1 = 1"], list[Any]()
+        if before_us is not None:
+            where.append("start_us < ?")
+            values.append(before_us)
+        if status:
+            where.append("status / 100 = ?")
+            values.append(int(status) if status.isdigit() else -1)
+        if role:
+            where.append("role = ?")
+            values.append(role)
+        if q:
+            where.append("(path LIKE ? ESCAPE '\\' OR name LIKE ? ESCAPE '\\' OR request_id = ? OR trace_id = ?)")
+            values += [_like(q), _like(q), q, q]
+        return self._read(RequestRecord, "requests", where, values, "start_us DESC", limit)
+
+    def trace(self, trace_id: str) -> list[SpanRecord]:
+        """The spans of a trace from every process, in the order they began."""
+        return self._read(SpanRecord, "spans", ["trace_id = ?"], [trace_id], "start_us, duration_us DESC, seq", 2000)
+
+    def trace_requests(self, trace_id: str) -> list[RequestRecord]:
+        return self._read(RequestRecord, "requests", ["trace_id = ?"], [trace_id], "start_us", 200)
+
+    def logs(self, *, trace_id: str = "", level: str = "", q: str = "", limit: int = 200) -> list[LogRecord]:
+        """Of a trace in order, else the newest first. ``level`` "warning" means warning and up."""
+        where, values = ["1 = 1"], list[Any]()
+        if trace_id:
+            where.append("trace_id = ?")
+            values.append(trace_id)
+        if level in ("warning", "error"):
+            where.append("level IN ('warning', 'error')" if level == "warning" else "level = 'error'")
+        if q:
+            where.append("(event LIKE ? ESCAPE '\\' OR fields LIKE ? ESCAPE '\\')")
+            values += [_like(q), _like(q)]
+        return self._read(LogRecord, "logs", where, values, "at_us" if trace_id else "at_us DESC", limit)
+
+    def rates(self, since_us: int) -> list[Rate]:
+        """Who asked whom since then, how often, how many failed, and the 95th percentile of the time taken."""
+        with closing(self._store.connect()) as connection:
+            rows = connection.execute(_RATES, (since_us,)).fetchall()
+        groups: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+        for caller, component, duration_us, failed in rows:
+            groups.setdefault((caller or "", component), []).append((duration_us, bool(failed)))
+        return [
+            Rate(
+                caller,
+                component,
+                len(found),
+                sum(failed for _, failed in found),
+                sorted(duration for duration, _ in found)[min(len(found) - 1, int(len(found) * 0.95))],
+            )
+            for (caller, component), found in sorted(groups.items())
+        ]
+
+    def _read(self, kind: Any, table: str, where: list[str], values: list[Any], order: str, limit: int) -> list[Any]:
+        columns = ", ".join(kind._fields)
+        with closing(self._store.connect()) as connection:
+            rows = connection.execute(
+                f"SELECT {columns} FROM {table} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", (*values, limit)
+            ).fetchall()
+        return [kind(*(_loaded(name, value) for name, value in zip(kind._fields, row, strict=True))) for row in rows]
+
+
+def _like(q: str) -> str:
+    escaped = q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _loaded(name: str, value: Any) -> Any:
+    if name in ("attributes", "fields"):
+        return msgspec.json.decode(value)
+    return bool(value) if name == "wrote" else value
+
+
+_RATES = """
+    SELECT p.component, s.component, s.duration_us, s.error != ''
+    FROM spans s LEFT JOIN spans p ON p.trace_id = s.trace_id AND p.span_id = s.parent_id
+    WHERE s.start_us >= ? AND s.shape != 'wait' ORDER BY s.seq DESC LIMIT 20000
+"""

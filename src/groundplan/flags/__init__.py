@@ -1,0 +1,1 @@
+"""Floor 3: feature flags and kill switches, through OpenFeature."""

@@ -1,0 +1,120 @@
+"""The sandbox gateway: no money, no state. All it knows of a payment travels in the signed address of its page."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from groundplan.core.clock import Clock
+from groundplan.core.context import entered, RequestContext, current, parse_traceparent
+from groundplan.core.errors import ConfigurationError, Invalid, Unauthenticated
+from groundplan.integrations.payments.port import Charge, Checkout, PaymentEvent
+from groundplan.integrations.payments.signature import Signature
+from groundplan.net.client import Outbound
+
+PAGE_SECONDS = 3600
+METHOD = "card ending 4242"
+
+
+class OpenPayment(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    charge: Charge
+    expires_at: int
+
+
+class SandboxGateway:
+    """``callback_url`` is where decisions are reported; ``page_url`` is where browsers find the gateway's pages."""
+
+    def __init__(
+        self, key: bytes, outbound: Outbound, clock: Clock, *, env: str, callback_url: str, page_url: str = ""
+    ) -> None:
+        if env == "prod":
+            raise ConfigurationError("The sandbox gateway moves no money, so it cannot take payments in production.")
+        self._key = key
+        self._outbound = outbound
+        self._clock = clock
+        self._callback_url = callback_url
+        self._page_url = page_url
+        self._signature = Signature(hmac.digest(key, b"callback", "sha256"), clock)
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def ping(self) -> str:
+        return "Moves no money."
+
+    async def create(self, charge: Charge, key: str) -> Checkout:
+        payment_id = "pay_" + hmac.new(self._key, key.encode(), hashlib.sha256).hexdigest()[:20]
+        payment = OpenPayment(
+            id=payment_id, charge=charge, expires_at=int(self._clock.now().timestamp()) + PAGE_SECONDS
+        )
+        return Checkout(payment_id, f"{self._page_url}/sandbox/payments/{self._seal(payment)}")
+
+    def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent:
+        self._signature.verify(headers, body)
+        try:
+            return msgspec.json.decode(body, type=PaymentEvent)
+        except msgspec.DecodeError as error:
+            raise Invalid(f"The callback is signed, but not a payment event: {error}") from error
+
+    def opened(self, token: str) -> OpenPayment:
+        """The payment in a page's address. Raises Unauthenticated where it was changed or is an hour old."""
+        try:
+            body, mac = (base64.urlsafe_b64decode(part) for part in token.split("."))
+            if not hmac.compare_digest(mac, hmac.digest(self._key, body, "sha256")):
+                raise ValueError("forged")
+            payment = msgspec.json.decode(body, type=OpenPayment)
+        except (ValueError, binascii.Error, msgspec.DecodeError) as error:
+            raise Unauthenticated("This payment page's address is not valid.") from error
+        if payment.expires_at < self._clock.now().timestamp():
+            raise Unauthenticated("This payment page has expired. Start paying again from your order.")
+        return payment
+
+    async def decide(self, payment: OpenPayment, status: Literal["paid", "declined"], *, times: int = 1) -> None:
+        """Reports the decision, ``times`` times over if a shop's patience is to be tried.
+
+        The trace of the request that opened the payment goes on with it.
+
+        Raises:
+            OutsideCallFailed, OutsideCallRefused: the shop did not take the callback.
+        """
+        charge = payment.charge
+        event = PaymentEvent(
+            id=f"evt_{payment.id[4:]}_{status}",
+            payment_id=payment.id,
+            reference=charge.reference,
+            tenant_id=charge.tenant_id,
+            status=status,
+            amount_cents=charge.amount_cents,
+            currency=charge.currency,
+            method=METHOD,
+        )
+        body = msgspec.json.encode(event)
+        with entered(_continued(charge.traceparent)):
+            for _ in range(times):
+                headers = self._signature.sign(event.id, body) | {"content-type": "application/json"}
+                await self._outbound.request(
+                    "POST", self._callback_url, content=body, headers=headers, component="Payments"
+                )
+
+    def _seal(self, payment: OpenPayment) -> str:
+        body = msgspec.json.encode(payment)
+        parts = (body, hmac.digest(self._key, body, "sha256"))
+        return ".".join(base64.urlsafe_b64encode(part).decode() for part in parts)
+
+
+def _continued(traceparent: str) -> RequestContext:
+    """The shop's trace: what happens after the decision belongs to the request that opened the payment."""
+    parent = parse_traceparent(traceparent)
+    here = current()
+    request_id = here.request_id if here else ""
+    if parent is None:
+        return RequestContext(request_id=request_id)
+    return RequestContext(request_id=request_id, trace_id=parent[0], span_id=parent[1])

@@ -1,0 +1,289 @@
+"""The composition root: settings become services, and nowhere else is an adapter named."""
+
+import importlib
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import make_url
+
+from groundplan import __version__
+from groundplan.app.application import App, Assembly
+from groundplan.app.calls import Calls
+from groundplan.app.faults import Faults
+from groundplan.app.health import Check, Health
+from groundplan.app.idempotency import Idempotency
+from groundplan.app.services import Services
+from groundplan.core.clock import Clock, SystemClock, system_random
+from groundplan.data.cache.read_through import Cache
+from groundplan.data.database.database import Database
+from groundplan.data.database.migrate import PLATFORM, History
+from groundplan.data.objects.port import Objects
+from groundplan.data.objects.signing import UrlSigner
+from groundplan.flags.flags import Flags
+from groundplan.flags.overrides import Overrides
+from groundplan.integrations.mail.port import Mail
+from groundplan.integrations.payments.port import Payments
+from groundplan.messaging.dead_letters import DeadLetters
+from groundplan.messaging.deliveries import Deliveries
+from groundplan.messaging.log import EventLog
+from groundplan.messaging.outbox import Outbox
+from groundplan.messaging.stats import QueueStats
+from groundplan.net.client import Outbound
+from groundplan.security.assertion import Assertions
+from groundplan.security.audit import AuditLog
+from groundplan.security.passwords import Passwords
+from groundplan.security.sessions import Sessions
+from groundplan.security.tenants import Tenants
+from groundplan.security.users import Users
+from groundplan.settings import Settings, path_of
+from groundplan.telemetry import Metrics, Telemetry
+from groundplan.telemetry.logs import make_logger, route_library_logs
+from groundplan.telemetry.pipeline import AccessLines
+
+Role = Literal["web", "api", "worker", "all"]
+
+ADAPTERS = {
+    "cache": "groundplan.data.cache.memory:MemoryCache",
+    "objects": "groundplan.data.objects.folder:FolderStore",
+    "mail": "groundplan.integrations.mail.inbox:MailInbox",
+    "payments": "groundplan.integrations.payments.sandbox:SandboxGateway",
+    "analytics": "groundplan.integrations.analytics.eventlog:EventLogAnalytics",
+    "telemetry": "groundplan.console.store:TelemetryStore",
+}
+PLATFORM_FEATURES = ("groundplan.accounts:feature", "groundplan.console:feature")
+BARE_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def load(path: str) -> Any:
+    """``module:attribute``, imported now: what is not wired is not loaded."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def histories(app: App) -> list[History]:
+    folder = Path(importlib.import_module(app.package).__file__ or "").parent / "migrations"
+    return [PLATFORM, History(app.name, folder, "app_version")]
+
+
+def assemble(app: App) -> Assembly:
+    return Assembly(app, [load(path) for path in PLATFORM_FEATURES])
+
+
+def open_database(settings: Settings, *, exclusive: bool, log: Any = None) -> Database:
+    return Database(settings.database_url, pool_size=settings.database_pool_size, exclusive=exclusive, log=log)
+
+
+def application_role(settings: Settings) -> str | None:
+    """The PostgreSQL role that the application runs as, where the tables have another owner."""
+    return make_url(settings.database_url).username
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One role, put together and not opened yet. Parts open in order and close in reverse."""
+
+    application: Any
+    parts: list[Any]
+    health: Health
+    log: Any
+    services: Services
+
+
+def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> Process:
+    """Raises ConfigurationError where the app cannot start: a route without permission, a handler too slow."""
+    clock, metrics = SystemClock(), Metrics()
+    telemetry_store = load(ADAPTERS["telemetry"])(
+        path_of(settings.telemetry_url), max_rows=settings.telemetry_max_rows, dropped=metrics.telemetry_dropped.inc
+    )
+    log = make_logger(settings.log_level, sys.stdout, [telemetry_store], pretty=pretty)
+    route_library_logs(log)
+    telemetry = Telemetry(
+        [telemetry_store],
+        metrics,
+        system_random(),
+        slow_ms=settings.trace_slow_ms,
+        sample=settings.trace_sample,
+        access=AccessLines(sys.stdout, pretty=pretty),
+    )
+    assembly = assemble(app)
+    database = open_database(settings, exclusive=True, log=log)
+    outbound = Outbound(clock)
+    parts = _Parts(settings, database, clock, metrics, outbound, log)
+    services = _services(settings, assembly, parts, telemetry_store, remote=role == "web" and settings.api_url is not None)
+    calls = Calls(services)
+    health = services.registry[Health]
+    opened: list[Any] = [telemetry_store, database, outbound, parts.cache, parts.objects.store]
+    opened += [parts.mail.transport, parts.payments.gateway, parts.analytics, _Subscriptions(database, services.outbox)]
+    if role in ("worker", "all"):
+        opened.append(_worker(settings, services, calls, telemetry, metrics))
+    application = None if role == "worker" else _application(settings, services, calls, telemetry, metrics, parts, role)
+    return Process(application, opened, health, log, services)
+
+
+class _Parts:
+    """The adapters that these settings choose."""
+
+    def __init__(
+        self, settings: Settings, database: Database, clock: Clock, metrics: Metrics, outbound: Outbound, log: Any
+    ) -> None:
+        self.database, self.clock, self.metrics, self.outbound, self.log = database, clock, metrics, outbound, log
+        self.cache = load(ADAPTERS["cache"])(
+            clock, max_entries=settings.cache_max_entries, max_bytes=settings.cache_max_bytes
+        )
+        signer = UrlSigner(settings.derived_key("signed urls"), clock)
+        self.objects = Objects(load(ADAPTERS["objects"])(path_of(settings.object_storage), signer))
+        self.mail = Mail(load(ADAPTERS["mail"])(settings.root / "var" / "inbox", clock))
+        api = settings.api_url or f"http://127.0.0.1:{settings.port}"
+        self.payments = Payments(
+            load(ADAPTERS["payments"])(
+                settings.derived_key("sandbox gateway"),
+                outbound,
+                clock,
+                env=settings.env,
+                callback_url=f"{api}/webhooks/in/payments",
+            )
+        )
+        self.analytics = load(ADAPTERS["analytics"])(EventLog(database).append, clock, log)
+        self.overrides = Overrides(database, clock)
+        self.flags = Flags(settings.feature_flags, self.overrides)
+
+
+def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_store: Any, *, remote: bool) -> Services:
+    database, clock = parts.database, parts.clock
+    faults = Faults(assembly.faults, parts.flags, parts.overrides, allowed=settings.env != "prod")
+    users = Users(database, clock)
+    health = Health(_checks(settings, parts, telemetry_store), clock)
+    queries = load("groundplan.console.queries:TelemetryQueries")(telemetry_store)
+    registered = [
+        users,
+        faults,
+        health,
+        queries,
+        Passwords(),
+        Sessions(database, clock),
+        DeadLetters(database, assembly.handlers),
+        QueueStats(database),
+        parts.mail.transport,
+        Assertions(settings.secret_key, clock),
+    ]
+    return Services(
+        assembly=assembly,
+        settings=settings,
+        clock=clock,
+        log=parts.log,
+        database=database,
+        cache=Cache(
+            parts.cache, app=assembly.app.name, version=__version__, random=system_random(), observe=_count(parts.metrics)
+        ),
+        objects=parts.objects,
+        mail=parts.mail,
+        payments=parts.payments,
+        analytics=parts.analytics,
+        flags=parts.flags,
+        overrides=parts.overrides,
+        faults=faults,
+        outbox=Outbox(database, assembly.handlers, clock),
+        audit=AuditLog(clock),
+        tenants=Tenants(database, clock, bare_hosts=BARE_HOSTS if settings.env in ("local", "ci") else frozenset()),
+        users=users,
+        idempotency=Idempotency(database.dialect),
+        remote=_remote(settings, parts.outbound, clock) if remote else None,
+        registry={type(service): service for service in registered},
+    )
+
+
+def _remote(settings: Settings, outbound: Outbound, clock: Clock) -> Any:
+    return load("groundplan.backend.remote:RemoteApi")(
+        settings.api_url, outbound, Assertions(settings.secret_key, clock)
+    )
+
+
+def _count(metrics: Metrics) -> Callable[[str], None]:
+    return lambda outcome: metrics.cache.labels(outcome).inc()
+
+
+def _checks(settings: Settings, parts: _Parts, telemetry_store: Any) -> list[Check]:
+    async def database() -> str:
+        await parts.database.ping()
+        return "Answers."
+
+    async def telemetry() -> str:
+        return f"Keeps {settings.telemetry_max_rows:,} rows of each kind."
+
+    def check(component: str, runs_on: str, ping: Callable[[], Awaitable[str]], *, critical: bool = False) -> Check:
+        return Check(component, runs_on, ping, critical)
+
+    return [
+        check("Database", parts.database.runs_on, database, critical=True),
+        check("Cache", "In process", parts.cache.ping),
+        check("Queue", f"The database: {parts.database.runs_on}", database),
+        check("Objects", "A folder, var/objects", parts.objects.store.ping),
+        check("Payments", "Sandbox gateway", parts.payments.gateway.ping),
+        check("Mail", "Dev inbox, var/inbox", parts.mail.transport.ping),
+        check("Analytics", "The event log", parts.analytics.ping),
+        check("Telemetry", f"SQLite, {telemetry_store.path.name}", telemetry),
+    ]
+
+
+class _Subscriptions:
+    """Tells publishers, at start, what this release handles."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database, self._outbox = database, outbox
+
+    async def open(self) -> None:
+        async with self._database.transaction(None) as transaction:
+            await self._outbox.subscribe(transaction)
+
+    async def close(self) -> None:
+        """Other releases still handle them."""
+
+
+def _worker(settings: Settings, services: Services, calls: Calls, telemetry: Telemetry, metrics: Metrics) -> Any:
+    name = f"{os.uname().nodename}:{os.getpid()}"
+    return load("groundplan.backend.worker.part:WorkerPart")(
+        services, calls, Deliveries(services.database), telemetry, metrics, system_random(), settings=settings, name=name
+    )
+
+
+def _application(
+    settings: Settings, services: Services, calls: Calls, telemetry: Telemetry, metrics: Metrics, parts: _Parts, role: Role
+) -> Any:
+    folders = template_folders(services.assembly)
+    static = load("groundplan.backend.web.static:StaticFiles")(_backend_web() / "static")
+    renderer = load("groundplan.backend.web.render:Renderer")(folders, static, env_name=settings.env)
+    kinds = {"web": ("page",), "api": ("api", "webhook"), "all": ("page", "api", "webhook")}[role]
+    extra = load("groundplan.backend.plumbing:plumbing")(
+        services.registry[Health], metrics, static, open_metrics=settings.env != "prod"
+    )
+    if role in ("web", "all"):
+        pages = load("groundplan.integrations.payments.sandbox_pages:sandbox_routes")
+        extra += pages(parts.payments.gateway, partial(static.url, "style.css"))
+    inner = load("groundplan.backend.http:http_app")(
+        services,
+        calls,
+        renderer,
+        routes=[route for route in services.assembly.routes if route.kind in kinds],
+        extra=extra,
+        version=__version__,
+    )
+    identity = load("groundplan.backend.identity:Identity")(
+        services.tenants, services.registry[Sessions], services.registry[Assertions]
+    )
+    return load("groundplan.backend.gate:Gate")(inner, services, calls, identity, telemetry)
+
+
+def _backend_web() -> Path:
+    return Path(importlib.import_module("groundplan.backend.web").__file__ or "").parent
+
+
+def template_folders(assembly: Assembly) -> Sequence[Path]:
+    """The app's templates first, so that it may put its own in place of the platform's."""
+    packages = [assembly.app.package, *(f.templates for f in assembly.features if f.templates)]
+    found = [Path(importlib.import_module(package).__file__ or "").parent / "templates" for package in packages]
+    return list(dict.fromkeys([*found, _backend_web() / "templates"]))
