@@ -114,7 +114,9 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     database = open_database(settings, exclusive=True, log=log)
     outbound = Outbound(clock)
     parts = _Parts(settings, database, clock, metrics, outbound, log)
-    services = _services(settings, assembly, parts, telemetry_store, remote=role == "web" and settings.api_url is not None)
+    services = _services(
+        settings, assembly, parts, telemetry_store, remote=role == "web" and settings.api_url is not None
+    )
     calls = Calls(services)
     health = services.registry[Health]
     opened: list[Any] = [telemetry_store, database, outbound, parts.cache, parts.objects.store]
@@ -178,7 +180,11 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         log=parts.log,
         database=database,
         cache=Cache(
-            parts.cache, app=assembly.app.name, version=__version__, random=system_random(), observe=_count(parts.metrics)
+            parts.cache,
+            app=assembly.app.name,
+            version=__version__,
+            random=system_random(),
+            observe=_count(parts.metrics),
         ),
         objects=parts.objects,
         mail=parts.mail,
@@ -247,12 +253,25 @@ class _Subscriptions:
 def _worker(settings: Settings, services: Services, calls: Calls, telemetry: Telemetry, metrics: Metrics) -> Any:
     name = f"{os.uname().nodename}:{os.getpid()}"
     return load("groundplan.backend.worker.part:WorkerPart")(
-        services, calls, Deliveries(services.database), telemetry, metrics, system_random(), settings=settings, name=name
+        services,
+        calls,
+        Deliveries(services.database),
+        telemetry,
+        metrics,
+        system_random(),
+        settings=settings,
+        name=name,
     )
 
 
 def _application(
-    settings: Settings, services: Services, calls: Calls, telemetry: Telemetry, metrics: Metrics, parts: _Parts, role: Role
+    settings: Settings,
+    services: Services,
+    calls: Calls,
+    telemetry: Telemetry,
+    metrics: Metrics,
+    parts: _Parts,
+    role: Role,
 ) -> Any:
     folders = template_folders(services.assembly)
     static = load("groundplan.backend.web.static:StaticFiles")(_backend_web() / "static")

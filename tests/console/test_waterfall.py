@@ -76,7 +76,7 @@ def test_long_waiting_counts_as_idle() -> None:
     drawn = draw(
         [span("web", 0, 100), span("wait", 101, 9_899, "web", shape="wait"), span("handler", 10_000, 100, "web")]
     )
-    assert [row.width for row in drawn.rows if row.span.span_id == "wait"][0] < 10
+    assert next(row.width for row in drawn.rows if row.span.span_id == "wait") < 10
     assert [bool(row.pause) for row in drawn.rows] == [False, True, False]
 
 
@@ -107,7 +107,7 @@ def test_every_span_once_and_inside_the_drawing(spans: list[SpanView], random: R
     assert sorted(row.span.span_id for row in drawn.rows) == sorted(s.span_id for s in spans)
     for row in drawn.rows:
         assert 0 <= row.x <= 100
-        assert 0 <= row.width
+        assert row.width >= 0
         assert row.x + row.width <= 100.01
     by_start = sorted(drawn.rows, key=lambda row: row.span.start_us)
     assert [row.x for row in by_start] == sorted(row.x for row in by_start)

@@ -48,13 +48,17 @@ async def create_account(ctx: Context, data: SignUp) -> Account:
     """Opens a customer's account in this store."""
     if len(data.password) < MINIMUM_LENGTH:
         raise Invalid(
-            f"The password needs at least {MINIMUM_LENGTH} characters. A few words are easier to remember than symbols.",
+            f"The password needs at least {MINIMUM_LENGTH} characters. A few words are easy to remember.",
             errors=(FieldError("/password", f"at least {MINIMUM_LENGTH} characters"),),
         )
     password_hash = await ctx.service(Passwords).hash(data.password)
     async with ctx.transaction():
         user = await ctx.service(Users).add(
-            ctx.tx, tenant_id=ctx.tenant.id, email=data.email, name=data.name.strip() or data.email, password_hash=password_hash
+            ctx.tx,
+            tenant_id=ctx.tenant.id,
+            email=data.email,
+            name=data.name.strip() or data.email,
+            password_hash=password_hash,
         )
         ctx.audit("account.create", str(user.id))
     return Account(user.id, user.email, user.name)

@@ -1,4 +1,4 @@
-"""How a route runs: permission, validation, the one write wrapper, encoding. Over HTTP and through ``ctx.api`` alike."""
+"""How a route runs: permission, validation, the one write wrapper, encoding. Over HTTP as through ``ctx.api``."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,9 @@ class Calls:
         """``ctx.api``: in this process, or over HTTP where the services have a remote."""
         route = self._routes.get(function)
         if route is None:
-            raise ConfigurationError(f"{function.__module__}.{function.__qualname__} is not an API function of this app.")
+            raise ConfigurationError(
+                f"{function.__module__}.{function.__qualname__} is not an API function of this app."
+            )
         arguments = _bind(function, args, kwargs)
         if self._services.remote is not None:
             return await self._services.remote(caller, route, arguments)

@@ -12,7 +12,14 @@ from groundplan.app.bound import BoundAnalytics, BoundFlags
 from groundplan.app.request import Request
 from groundplan.app.services import Services
 from groundplan.core.context import current, refuse_open_transaction
-from groundplan.core.errors import ConfigurationError, Forbidden, Misuse, TenantMissing, TransactionMissing, Unauthenticated
+from groundplan.core.errors import (
+    ConfigurationError,
+    Forbidden,
+    Misuse,
+    TenantMissing,
+    TransactionMissing,
+    Unauthenticated,
+)
 from groundplan.data.cache.read_through import TenantCache
 from groundplan.data.database.uow import Reader, Transaction
 from groundplan.data.objects.port import Objects
@@ -49,7 +56,7 @@ class Context:
         acknowledge: Acknowledge | None = None,
         has_database: bool = True,
     ) -> None:
-        """``system`` acts with every permission of the tenant; ``acknowledge`` joins the handler's one write transaction."""
+        """``system`` may do everything in the tenant; ``acknowledge`` joins the handler's one write transaction."""
         self._services = services
         self._calls = calls
         self._tenant = tenant
@@ -161,14 +168,17 @@ class Context:
 
     # Outside
 
-    async def api(self, function: Callable[Concatenate["Context", P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def api(
+        self, function: Callable[Concatenate["Context", P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         """Calls an API function as this user, with its validation, permission and transaction.
 
         In one process without a socket; over HTTP where API_URL names another. No transaction may be open around it.
         """
         refuse_open_transaction("ctx.api")
         await self.release()
-        return await self._calls.call(self, function, args, kwargs)
+        result: R = await self._calls.call(self, function, args, kwargs)
+        return result
 
     @property
     def objects(self) -> Objects:

@@ -101,7 +101,7 @@ class Feature:
     def page(
         self, path: str, *, method: str = "GET", permission: str | None = None, public: bool = False
     ) -> Callable[[F], F]:
-        """A server-rendered page, or with ``method="POST"`` the target of a form. It calls the API; it has no database."""
+        """A server-rendered page, or with ``method="POST"`` a form's target. It has no database: it calls the API."""
         return self._route("page", method, path, permission, public, transaction=False)
 
     def webhook(self, source: str) -> Callable[[F], F]:
@@ -170,7 +170,14 @@ class Feature:
         return collect
 
     def _handler(
-        self, message: type[Message], kind: str, name: str, retry: Retry | None, timeout: float, queue: str, priority: int
+        self,
+        message: type[Message],
+        kind: str,
+        name: str,
+        retry: Retry | None,
+        timeout: float,
+        queue: str,
+        priority: int,
     ) -> Callable[[F], F]:
         def collect(function: F) -> F:
             self.handlers.append(Handler(name, message, function, kind, retry or Retry(), timeout, queue, priority))

@@ -1,4 +1,6 @@
-"""Idempotent writes: the same Idempotency-Key has one effect, and its first reply is replayed (IETF draft-ietf-httpapi-idempotency-key).
+"""Idempotent writes: one Idempotency-Key has one effect, and its first reply is replayed.
+
+As in the IETF draft "The Idempotency-Key HTTP Header Field".
 
 The key is locked before anything runs, because a second insert of it would only wait for the first:
 in the process by a set, across processes by a PostgreSQL advisory lock. Only committed replies are stored,
@@ -17,6 +19,7 @@ from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
 
 MAXIMUM_LENGTH = 255
+_STILL_RUNNING = "The first request with this Idempotency-Key is still running. Ask again shortly."
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -48,7 +51,7 @@ class Idempotency:
     def hold(self, scope: str, key: str) -> Iterator[None]:
         """Raises IdempotencyKeyInUse while another request of this process has the key."""
         if (scope, key) in self._in_flight:
-            raise IdempotencyKeyInUse("The first request with this Idempotency-Key is still running. Ask again shortly.")
+            raise IdempotencyKeyInUse(_STILL_RUNNING)
         self._in_flight.add((scope, key))
         try:
             yield
@@ -65,7 +68,7 @@ class Idempotency:
         lock = int.from_bytes(hashlib.blake2b(f"{scope}\0{key}".encode(), digest_size=8).digest(), "big", signed=True)
         row = (await transaction.execute(self._find, scope=scope, key=key, lock=lock))[0]
         if not row.free:
-            raise IdempotencyKeyInUse("The first request with this Idempotency-Key is still running. Ask again shortly.")
+            raise IdempotencyKeyInUse(_STILL_RUNNING)
         if row.fingerprint is None:
             return None
         if row.fingerprint != mark:

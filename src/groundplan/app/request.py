@@ -33,7 +33,7 @@ class Request:
         return found.value if found else None
 
     def set_cookie(self, name: str, value: str, *, max_age: int) -> None:
-        """HttpOnly, SameSite=Lax and, off localhost, Secure with the ``__Host-`` prefix. ``max_age`` in seconds; 0 deletes."""
+        """HttpOnly, SameSite=Lax, and off localhost Secure with the ``__Host-`` prefix. ``max_age`` in seconds."""
         parts = [f"{self._cookie_name(name)}={value}", "Path=/", "HttpOnly", "SameSite=Lax", f"Max-Age={max_age}"]
         if self.secure_cookies:
             parts.append("Secure")

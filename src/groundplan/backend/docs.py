@@ -20,7 +20,13 @@ def docs_routes(renderer: Renderer) -> list[Any]:
     @get("/docs", include_in_schema=False)
     async def docs(request: Request[Any, Any, Any], scope: Scope) -> ASGIResponse:
         schema = request.app.openapi_schema.to_schema()
-        page = Page("docs/docs.html", info=schema["info"], groups=_groups(schema), schemas=_schemas(schema), type_words=type_words)
+        page = Page(
+            "docs/docs.html",
+            info=schema["info"],
+            groups=_groups(schema),
+            schemas=_schemas(schema),
+            type_words=type_words,
+        )
         return ASGIResponse(body=renderer(page, scope.get("groundplan"), scope), media_type="text/html")  # type: ignore[arg-type]
 
     return [docs, openapi_json]
@@ -33,12 +39,13 @@ def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         for method, operation in operations.items():
             if isinstance(operation, dict) and "responses" in operation:
                 group = (operation.get("tags") or ["other"])[0]
-                groups.setdefault(group, []).append({"path": path, "method": method.upper(), **operation})
+                groups.setdefault(group, []).append(_OPERATION | operation | {"path": path, "method": method.upper()})
     return groups
 
 
 def _schemas(schema: dict[str, Any]) -> dict[str, Any]:
-    return dict(sorted(schema.get("components", {}).get("schemas", {}).items()))
+    found = schema.get("components", {}).get("schemas", {})
+    return {name: _SCHEMA | found[name] for name in sorted(found)}
 
 
 def type_words(schema: dict[str, Any]) -> str:
@@ -60,6 +67,8 @@ def type_words(schema: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
+_OPERATION: dict[str, Any] = {"parameters": [], "requestBody": None, "description": "", "summary": ""}
+_SCHEMA: dict[str, Any] = {"properties": {}, "required": [], "title": ""}
 _WORDS = {
     "string": "text",
     "integer": "whole number",

@@ -140,7 +140,10 @@ def _responses(route: Route) -> dict[int, ResponseSpec]:
         responses[route.status] = ResponseSpec(returns, generate_examples=False, description="Done")
     for status, description in _refusals(route).items():
         responses[status] = ResponseSpec(
-            Problem, generate_examples=False, description=description, media_type="application/problem+json"  # type: ignore[arg-type]
+            Problem,
+            generate_examples=False,
+            description=description,
+            media_type="application/problem+json",
         )
     return responses
 
@@ -152,7 +155,10 @@ def _refusals(route: Route) -> dict[int, str]:
     if "{" in route.path:
         refusals[404] = "Not found"
     if route.idempotent:
-        refusals |= {409: "The first request with this key is still running", 422: "The key was used with another request"}
+        refusals |= {
+            409: "The first request with this key is still running",
+            422: "The key was used with another request",
+        }
     return refusals
 
 

@@ -22,7 +22,6 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: tuple[FieldError, ...] = ()
 
 
-
 def problem_of(error: GroundplanError, path: str) -> Problem:
     """Of a 5xx, only the title is told: its detail is for the log."""
     context = current()

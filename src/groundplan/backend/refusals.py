@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from litestar import Request
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.response.base import ASGIResponse
 from litestar.response import Response
+from litestar.response.base import ASGIResponse
 
 from groundplan.app.context import Context
 from groundplan.app.page import Page
@@ -107,7 +107,9 @@ class Refusals:
             )
         context: Context | None = request.scope.get("groundplan")  # type: ignore[assignment]
         if refusal.status == 401 and request.method == "GET":
-            return ASGIResponse(status_code=303, headers={"location": f"/sign-in?next={_quoted(request)}"}, media_type="text/plain")
+            return ASGIResponse(
+                status_code=303, headers={"location": f"/sign-in?next={_quoted(request)}"}, media_type="text/plain"
+            )
         problem = problem_of(refusal, path)
         page = Page("errors/error.html", status=refusal.status, problem=problem)
         return ASGIResponse(

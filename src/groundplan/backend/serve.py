@@ -1,6 +1,6 @@
 """The supervisor of one process: it opens the parts, serves, and on SIGTERM or SIGINT drains and closes them in order.
 
-    ready ──signal──▶ draining (readyz 503) ──wait──▶ stop accepting ──▶ drain the worker ──▶ close
+ready ──signal──▶ draining (readyz 503) ──wait──▶ stop accepting ──▶ drain the worker ──▶ close
 """
 
 import asyncio
@@ -64,7 +64,7 @@ async def serve(
             running.cancel()
             serving.result()
             return
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
         await serving
         log.info("stopped serving")
 

@@ -10,7 +10,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from groundplan.core.errors import GroundplanError
 
     try:
-        result = build()(list(sys.argv[1:] if arguments is None else arguments), result_action="return_value", exit_on_error=True)
+        result = build()(
+            list(sys.argv[1:] if arguments is None else arguments), result_action="return_value", exit_on_error=True
+        )
     except KeyboardInterrupt:
         sys.exit(130)
     except GroundplanError as error:

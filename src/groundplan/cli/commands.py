@@ -89,7 +89,9 @@ def build() -> App:
         return edit(dead_letter_id, set)
 
     @dead.command
-    def replay(dead_letter_id: UUID, *, set: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None) -> int:
+    def replay(
+        dead_letter_id: UUID, *, set: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None
+    ) -> int:
         """Deliver it again, corrected first where --set is given."""
         from groundplan.cli.dead_letters import replay
 

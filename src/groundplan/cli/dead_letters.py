@@ -10,8 +10,8 @@ import msgspec
 
 from groundplan.cli.output import print_json, print_table
 from groundplan.cli.project import find_project
-from groundplan.core.errors import Invalid
 from groundplan.cli.toolbox import Toolbox, toolbox
+from groundplan.core.errors import Invalid
 
 T = TypeVar("T")
 
@@ -57,7 +57,9 @@ def show(dead_letter_id: UUID, *, as_json: bool) -> int:
 
 def edit(dead_letter_id: UUID, changes: Sequence[str]) -> int:
     async def act(tools: Toolbox) -> None:
-        async with tools.audited("dead-letter.edit", str(dead_letter_id), actor=_me(), changes=list(changes)) as transaction:
+        async with tools.audited(
+            "dead-letter.edit", str(dead_letter_id), actor=_me(), changes=list(changes)
+        ) as transaction:
             await _edit(tools, transaction, dead_letter_id, changes)
 
     _with_tools(act)
@@ -67,7 +69,9 @@ def edit(dead_letter_id: UUID, changes: Sequence[str]) -> int:
 
 def replay(dead_letter_id: UUID, changes: Sequence[str]) -> int:
     async def act(tools: Toolbox) -> None:
-        async with tools.audited("dead-letter.replay", str(dead_letter_id), actor=_me(), changes=list(changes)) as transaction:
+        async with tools.audited(
+            "dead-letter.replay", str(dead_letter_id), actor=_me(), changes=list(changes)
+        ) as transaction:
             if changes:
                 await _edit(tools, transaction, dead_letter_id, changes)
             await tools.dead_letters.replay(transaction, dead_letter_id)

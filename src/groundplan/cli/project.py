@@ -27,7 +27,9 @@ class Project:
         try:
             found = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
-            raise ConfigurationError(f"The app {self.app_path!r} named in pyproject.toml cannot be loaded: {error}") from error
+            raise ConfigurationError(
+                f"The app {self.app_path!r} named in pyproject.toml cannot be loaded: {error}"
+            ) from error
         if not isinstance(found, App):
             raise ConfigurationError(f"{self.app_path} is not an App.")
         return found

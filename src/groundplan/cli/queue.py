@@ -2,8 +2,8 @@ import asyncio
 
 from groundplan.cli.output import print_json, print_table
 from groundplan.cli.project import find_project
-from groundplan.messaging.stats import QueueRow
 from groundplan.cli.toolbox import toolbox
+from groundplan.messaging.stats import QueueRow
 
 
 def stats(*, as_json: bool) -> int:

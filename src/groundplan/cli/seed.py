@@ -43,12 +43,14 @@ def accounts_of(app: App) -> list[str]:
         return []
     password, accounts = load(app.demo)()
     width = max(len(email) for email, _ in accounts)
-    return [f"  Sign in with the password  {password}", *(f"    {email:<{width}}  {role}" for email, role in accounts), ""]
+    return [
+        f"  Sign in with the password  {password}",
+        *(f"    {email:<{width}}  {role}" for email, role in accounts),
+        "",
+    ]
 
 
 def _show(step: str, done: int, total: int) -> None:
     bar = "#" * (20 * done // max(total, 1))
     end = "\n" if done == total else "\r" if sys.stdout.isatty() else "\n"
     print(f"Seeding [{bar:<20}] {step:<40}", end=end, flush=True)
-
-

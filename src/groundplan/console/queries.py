@@ -14,7 +14,7 @@ class Rate(NamedTuple):
 
     caller: str
     component: str
-    count: int
+    calls: int
     errors: int
     p95_us: int
 

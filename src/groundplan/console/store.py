@@ -50,7 +50,7 @@ class TelemetryStore:
         self._thread: threading.Thread | None = None
 
     async def open(self) -> None:
-        """Makes the file where it is missing; one that is broken is set aside, since telemetry must not stop the app."""
+        """Makes the file where it is missing; a broken one is set aside: telemetry must not stop the app."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._prepare()

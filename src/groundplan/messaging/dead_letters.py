@@ -112,7 +112,9 @@ class DeadLetters:
             return error.errors
         return ()
 
-    async def edit(self, transaction: Transaction, dead_letter_id: UUID, payload: Mapping[str, Any], *, by: str) -> None:
+    async def edit(
+        self, transaction: Transaction, dead_letter_id: UUID, payload: Mapping[str, Any], *, by: str
+    ) -> None:
         """Stores a corrected payload and keeps the first one.
 
         Raises:
@@ -173,8 +175,8 @@ def _dead_letter(row: Row) -> DeadLetter:
     )
 
 
-_SELECT = """SELECT id, handler, name, version, queue, kind, tenant_id, user_id, request_id, traceparent, attempt, crashes,
-    reason, error, detail, stack, died_at, occurred_at, edited_by,
+_SELECT = """SELECT id, handler, name, version, queue, kind, tenant_id, user_id, request_id, traceparent, attempt,
+    crashes,    reason, error, detail, stack, died_at, occurred_at, edited_by,
     CAST(payload AS TEXT) AS payload, CAST(original_payload AS TEXT) AS original_payload FROM dead_letters"""
 _LIST = Sql(f"""{_SELECT}
     WHERE (CAST(:handler AS TEXT) = '' OR handler = :handler) AND (CAST(:reason AS TEXT) = '' OR reason = :reason)
@@ -187,8 +189,8 @@ _EDIT = Sql("""UPDATE dead_letters SET original_payload = COALESCE(original_payl
     edited_by = :by, edited_at = NOW WHERE id = :id RETURNING id""")
 _DELETE = Sql("DELETE FROM dead_letters WHERE id = :id RETURNING id")
 _REVIVE = Sql("""
-    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt, crashes,
-        partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt,
+        crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
     SELECT id, event_id, kind, name, handler, version, queue, priority, 'ready', NOW, 0, 0,
         partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload
     FROM dead_letters WHERE id = :id RETURNING id

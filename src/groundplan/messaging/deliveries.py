@@ -1,9 +1,9 @@
 """The deliveries a worker leases, finishes, postpones or gives up. The database's clock decides every lease.
 
-    ready(run_at) ──claim──▶ leased(token, until) ──acknowledge──▶ gone
-        ▲                        │  │  └──bury──▶ dead letter
-        ├──────── retry ─────────┘  │
-        └── reap (lease ran out) / release (drained) ──┘
+ready(run_at) ──claim──▶ leased(token, until) ──acknowledge──▶ gone
+    ▲                        │  │  └──bury──▶ dead letter
+    ├──────── retry ─────────┘  │
+    └── reap (lease ran out) / release (drained) ──┘
 """
 
 import json
@@ -57,7 +57,9 @@ class Deliveries:
     async def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
         """The ack as a part of the handler's own transaction, so that effects and ack are one."""
         if not await transaction.execute(_ACKNOWLEDGE, id=delivery.id, token=delivery.lease_token):
-            raise LeaseLost(f"{delivery.handler} finished message {delivery.id} after its lease had passed to another worker.")
+            raise LeaseLost(
+                f"{delivery.handler} finished message {delivery.id} after its lease had passed to another worker."
+            )
 
     async def acknowledge_batch(self, done: Sequence[Delivery]) -> set[UUID]:
         """The ack of handlers that wrote nothing; returns the ids that were still ours."""
@@ -103,7 +105,9 @@ class Deliveries:
         return [(as_uuid(row.id), row.handler) for row in rows]
 
     async def _note(self, transaction: Transaction, delivery: Delivery, failure: Failure, outcome: str) -> None:
-        await transaction.execute(_NOTE_ATTEMPT, delivery_id=delivery.id, outcome=outcome, **msgspec.structs.asdict(failure))
+        await transaction.execute(
+            _NOTE_ATTEMPT, delivery_id=delivery.id, outcome=outcome, **msgspec.structs.asdict(failure)
+        )
 
 
 def _pairs(held: Sequence[Delivery]) -> str:
@@ -173,12 +177,12 @@ _MINE_SQLITE = """(id, lease_token) IN (
 
 
 def _on_mine(statement: str) -> Sql:
-    return Sql(
-        postgresql=statement.replace("MINE", _MINE_POSTGRESQL), sqlite=statement.replace("MINE", _MINE_SQLITE)
-    )
+    return Sql(postgresql=statement.replace("MINE", _MINE_POSTGRESQL), sqlite=statement.replace("MINE", _MINE_SQLITE))
 
 
-_RENEW = _on_mine("UPDATE deliveries SET lease_until = NOW + SECONDS(:lease) WHERE state = 'leased' AND MINE RETURNING id")
+_RENEW = _on_mine(
+    "UPDATE deliveries SET lease_until = NOW + SECONDS(:lease) WHERE state = 'leased' AND MINE RETURNING id"
+)
 _ACKNOWLEDGE = Sql("DELETE FROM deliveries WHERE id = :id AND lease_token = :token RETURNING id")
 _ACKNOWLEDGE_BATCH = _on_mine("DELETE FROM deliveries WHERE MINE RETURNING id")
 _RELEASE = _on_mine("""

@@ -89,7 +89,13 @@ SUBSCRIPTION_COLUMNS = ("event_name", "handler", "version", "queue", "priority")
 
 def subscription_rows(handlers: Iterable[Handler]) -> list[dict[str, Any]]:
     return [
-        {"event_name": h.message_name, "handler": h.name, "version": h.version, "queue": h.queue, "priority": h.priority}
+        {
+            "event_name": h.message_name,
+            "handler": h.name,
+            "version": h.version,
+            "queue": h.queue,
+            "priority": h.priority,
+        }
         for h in handlers
         if h.kind == "event"
     ]

@@ -15,7 +15,7 @@ class EventLog:
         self._database = database
 
     async def append(self, facts: Sequence[Any]) -> None:
-        """Adds facts in one batch. Each has name, properties, at, and the tenant_id, user_id, request_id, traceparent it was seen in."""
+        """Adds facts in one batch; each names the tenant, user and request it was seen in."""
         async with self._database.transaction(None) as transaction:
             await transaction.execute_many(
                 _APPEND,

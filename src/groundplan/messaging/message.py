@@ -1,4 +1,4 @@
-"""What travels: events (something happened) and jobs (something to do), as msgspec Structs with a name and a version."""
+"""What travels: events (something happened) and jobs (something to do): msgspec Structs with a name and a version."""
 
 import re
 from datetime import datetime
@@ -102,4 +102,6 @@ def field_error(text: str) -> FieldError:
     if found is None:
         return FieldError("", text)
     steps = [step for step in re.split(r"[.\[\]]+", found["path"]) if step and step != "..."]
-    return FieldError("".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps), text[: found.start()])
+    return FieldError(
+        "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps), text[: found.start()]
+    )

@@ -61,7 +61,9 @@ class Outbox:
         elif events:
             await self._publish_in_steps(transaction, events, common)
         jobs = [
-            common | _columns(item) | _delivery("job", item.handler.name, item.handler.queue, item.handler.priority, item.delay)
+            common
+            | _columns(item)
+            | _delivery("job", item.handler.name, item.handler.queue, item.handler.priority, item.delay)
             for item in items
             if item.handler is not None
         ]
@@ -164,13 +166,14 @@ _SUBSCRIBE = Sql("""
 """)
 
 _INSERT_EVENT = Sql("""
-    INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at, payload)
+    INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at,
+        payload)
     VALUES (:id, :name, :version, :tenant_id, :user_id, :request_id, :traceparent, :partition_key, :at, :payload)
 """)
 
 _INSERT_DELIVERY = Sql("""
-    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt, crashes,
-        partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt,
+        crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
     VALUES (:id, :event_id, :kind, :name, :handler, :version, :queue, :priority, 'ready', NOW + SECONDS(:delay), 0, 0,
         :partition_key, :tenant_id, :user_id, :request_id, :traceparent, :at, :payload)
 """)
@@ -182,12 +185,13 @@ _PUBLISH = Sql(
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:names AS text[]), CAST(:versions AS integer[]),
             CAST(:payloads AS text[]), CAST(:keys AS text[])) AS m(id, name, version, payload, partition_key)
     ), logged AS (
-        INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at, payload)
+        INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key,
+            occurred_at, payload)
         SELECT id, name, version, CAST(:tenant_id AS uuid), CAST(:user_id AS uuid), CAST(:request_id AS text),
             CAST(:traceparent AS text), partition_key, CAST(:at AS timestamptz), CAST(payload AS jsonb) FROM message
     )
-    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt, crashes,
-        partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt,
+        crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
     SELECT gen_random_uuid(), m.id, 'event', m.name, s.handler, m.version, s.queue, s.priority, 'ready',
         NOW, 0, 0, m.partition_key, CAST(:tenant_id AS uuid), CAST(:user_id AS uuid),
         CAST(:request_id AS text), CAST(:traceparent AS text), CAST(:at AS timestamptz), CAST(m.payload AS jsonb)

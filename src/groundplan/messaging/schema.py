@@ -40,7 +40,13 @@ def schema_fields(message: type[Message], payload: Any, problems: tuple[FieldErr
     known = {row.path.split(".")[0] for row in rows}
     extra = payload if isinstance(payload, Mapping) else {}
     rows += [
-        SchemaField(path=name, type_words="not in the schema", required=False, value=value, problem="The schema has no such field")
+        SchemaField(
+            path=name,
+            type_words="not in the schema",
+            required=False,
+            value=value,
+            problem="The schema has no such field",
+        )
         for name, value in extra.items()
         if name not in known
     ]

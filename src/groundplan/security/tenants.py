@@ -1,4 +1,4 @@
-"""Tenants, found by host, by slug, by id. The list is short and read often, so it is kept and refreshed when a look-up misses."""
+"""Tenants, found by host, slug or id. The list is short and read often, so it is kept, and read again on a miss."""
 
 from collections.abc import Callable
 from uuid import UUID

@@ -31,7 +31,9 @@ class Users:
         rows = await self._database.execute(_GET, id=user_id)
         return user_from(rows[0]) if rows else None
 
-    async def add(self, transaction: Transaction, *, tenant_id: UUID, email: str, name: str, password_hash: str) -> User:
+    async def add(
+        self, transaction: Transaction, *, tenant_id: UUID, email: str, name: str, password_hash: str
+    ) -> User:
         """A new customer. Raises Conflict where the address is taken in this tenant."""
         user = User(id=uuid7(), tenant_id=tenant_id, email=email.lower(), name=name, roles=("customer",))
         added = await transaction.execute(

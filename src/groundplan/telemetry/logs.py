@@ -64,7 +64,7 @@ class _ToStructlog(logging.Handler):
 
 def _with_context(_: Any, level: str, fields: Fields) -> Fields:
     context = current()
-    line: Fields = {
+    line: dict[str, Any] = {
         "time": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "level": level,
         "event": str(fields.pop("event", "")),

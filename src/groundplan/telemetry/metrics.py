@@ -1,4 +1,4 @@
-"""Prometheus metrics on a registry of our own: rate, errors and duration of requests and handlers, the queue, the cache."""
+"""Prometheus metrics on a registry of our own: of requests, handlers, the queue and the cache."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -33,7 +33,9 @@ class Metrics:
         self.deliveries = Gauge(
             "groundplan_queue_deliveries", "Deliveries by state.", ("queue", "state"), registry=self.registry
         )
-        self.dead_letters = Gauge("groundplan_dead_letters", "Dead letters waiting for a person.", registry=self.registry)
+        self.dead_letters = Gauge(
+            "groundplan_dead_letters", "Dead letters waiting for a person.", registry=self.registry
+        )
         self.cache = Counter("groundplan_cache_requests", "Cache look-ups.", ("result",), registry=self.registry)
         self.telemetry_dropped = Counter(
             "groundplan_telemetry_dropped", "Records given up because the store was behind.", registry=self.registry

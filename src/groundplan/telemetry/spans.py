@@ -1,4 +1,4 @@
-"""Spans: what was done, for how long, as part of what. Written by hand where it matters; no instrumentation of libraries.
+"""Spans: what was done, for how long, as part of what. Written by hand, where it matters.
 
 A span is a tuple appended to the list of its request. Whether it is kept is decided at the request's end.
 """

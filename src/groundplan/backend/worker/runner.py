@@ -101,9 +101,9 @@ class Runner:
         started_at = self._services.clock.now()
         try:
             await self._handle(delivery, handler)
-        except LeaseLost as error:
+        except LeaseLost as lost:
             self._services.log.warning("lease lost", handler=handler.name, message_id=str(delivery.id))
-            return error
+            return lost
         except Exception as raised:
             error = _as_groundplan_error(raised, handler)
             failure = Failure(
@@ -173,7 +173,9 @@ class Runner:
         else:
             delay = handler.retry.delay(delivery.attempt, self._random)
             await self._deliveries.retry(delivery, failure, delay=delay)
-            self._services.log.warning("handler failed, will retry", delay_s=round(delay, 2), detail=failure.detail, **facts)
+            self._services.log.warning(
+                "handler failed, will retry", delay_s=round(delay, 2), detail=failure.detail, **facts
+            )
 
     def _record_waiting(self, delivery: Delivery, started_us: int, parent_id: str) -> None:
         ready_us = int(delivery.run_at.timestamp() * 1_000_000)

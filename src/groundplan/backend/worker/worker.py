@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from groundplan.backend.worker.runner import Runner
@@ -88,13 +89,17 @@ class Worker:
         while not self._stopping:
             free = self._slots - len(self._running)
             self._wake.clear()
-            claimed = await self._guard(
-                lambda: self._deliveries.claim(known, slots=free, lease=self._lease, worker=self._name), []
-            ) if free else []
+            claimed = await self._claim(known, free) if free else []
             for delivery in claimed:
                 self._begin(delivery, runner)
             if len(claimed) < free or not free:
                 await self._wait()
+
+    async def _claim(self, known: dict[str, int], free: int) -> list[Delivery]:
+        nothing: list[Delivery] = []
+        return await self._guard(
+            lambda: self._deliveries.claim(known, slots=free, lease=self._lease, worker=self._name), nothing
+        )
 
     def _begin(self, delivery: Delivery, runner: Runner) -> None:
         handler = self._handlers.get(delivery.handler)
@@ -111,10 +116,8 @@ class Worker:
             self._log.error("worker could not finish a delivery", error=type(error).__name__, detail=str(error)[:500])
 
     async def _wait(self) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
-        except TimeoutError:
-            pass
 
     async def _renew(self) -> None:
         held = list(self._running.values())

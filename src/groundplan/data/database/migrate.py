@@ -1,4 +1,4 @@
-"""Migrations: two histories, the platform's and the app's, each with its own version table, run as the owner of the tables.
+"""Migrations: two histories, the platform's and the app's, each with its own version table, run as the owner.
 
 The version check needs no Alembic, so a start with nothing to do costs one query.
 """

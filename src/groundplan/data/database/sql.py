@@ -38,7 +38,8 @@ class Sql:
 
 
 def rows(columns: Iterable[str], found: Sequence[Sequence[Any]]) -> list[Row]:
-    kind = namedtuple("Row", list(columns), rename=True)  # noqa: PYI024
+    names = [re.sub(r"\W", "_", name) for name in columns]
+    kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
     return [kind(*row) for row in found]
 
 

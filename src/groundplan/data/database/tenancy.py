@@ -3,6 +3,7 @@
 The second wall is row-level security in PostgreSQL; see ``migrate.tenant_wall``.
 """
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -55,7 +56,7 @@ def _confine(state: ORMExecuteState) -> Any:
                 raise TenantMissing(f"{mapper.class_.__name__} belongs to a tenant, and this work has none.")
     if state.is_insert:
         return None
-    if isinstance(state.parameters, list):
+    if state.parameters is not None and not isinstance(state.parameters, Mapping):
         raise Misuse("Many updates at once by primary key see every tenant. Say one update with a WHERE instead.")
     # Without a tenant the parameter is NULL, and no row of any tenant matches it.
     state.parameters = {**(state.parameters or {}), _PARAMETER: tenant_id}
@@ -63,13 +64,14 @@ def _confine(state: ORMExecuteState) -> Any:
 
 
 def _refuse_bare_tables(state: ORMExecuteState) -> None:
-    for element in visitors.iterate(state.statement):
+    statement: Any = state.statement
+    for element in visitors.iterate(statement):
         if isinstance(element, Table) and "tenant_id" in element.c:
             raise TenantMissing(
                 f"This statement names the table {element.name} itself, past its tenant. Select the model, "
                 "or say .execution_options(unscoped=True) and filter by tenant yourself."
             )
-    if getattr(state.statement, "is_text", False):
+    if getattr(statement, "is_text", False):
         raise TenantMissing("A text statement may see every tenant. Say .execution_options(unscoped=True) if it must.")
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from groundplan.core.clock import Clock
-from groundplan.core.context import entered, RequestContext, current, parse_traceparent
+from groundplan.core.context import RequestContext, current, entered, parse_traceparent
 from groundplan.core.errors import ConfigurationError, Invalid, Unauthenticated
 from groundplan.integrations.payments.port import Charge, Checkout, PaymentEvent
 from groundplan.integrations.payments.signature import Signature

@@ -26,7 +26,7 @@ class Signature:
         }
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> str:
-        """The message's id. Raises Unauthenticated where the signature is missing, wrong, or more than 5 minutes off."""
+        """The message's id. Raises Unauthenticated where the signature is missing, wrong or older than 5 minutes."""
         message_id = headers.get("webhook-id", "")
         timestamp = headers.get("webhook-timestamp", "")
         if not message_id or not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):

@@ -1,11 +1,13 @@
 """The platform's tables: identity, audit, idempotency, events and deliveries, flags."""
 
+from typing import Any
+
 from alembic import op
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, PrimaryKeyConstraint, UniqueConstraint, text
+from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
 
 from groundplan.data.database.types import Id, Instant
-from sqlalchemy import Text as SqlText
 
 revision = "0001"
 down_revision = None
@@ -14,11 +16,11 @@ _Json = SqlText().with_variant(JSONB(), "postgresql")
 _Serial = BigInteger().with_variant(Integer(), "sqlite")
 
 
-def _text(name: str, **options: object) -> Column:
-    return Column(name, SqlText, nullable=bool(options.pop("nullable", False)), **options)
+def _text(name: str, *, nullable: bool = False, primary_key: bool = False, unique: bool = False) -> Column[str]:
+    return Column(name, SqlText, nullable=nullable, primary_key=primary_key, unique=unique or None)
 
 
-def _message() -> list[Column]:
+def _message() -> list[Column[Any]]:
     """What a message carries wherever it is: in a delivery or a dead letter."""
     return [
         Column("id", Id, primary_key=True),

@@ -1,0 +1,180 @@
+"""The map of the deployment: rooms and the lines between them, with what telemetry and health say of each."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from groundplan.app.health import ComponentHealth
+from groundplan.console.views import Overview, RateView
+from groundplan.console.words import NBSP, count, duration, figure, rate, share
+
+MOST_ERRORS = 0.001
+"""The share of failed calls from which a connection needs a person."""
+_BUSY, _BUSIER = 5, 50
+"""Calls per second from which a line is drawn heavier."""
+_STATES = {"ok": ("● Healthy", "Healthy"), "warn": ("▲ Act", "Act"), "bad": ("■ Failing", "Failing")}
+_ROOM_OF = {"": "Browser", "SQL": "Database", "Outbox": "API"}
+"""Where a span's component is not itself a room."""
+
+
+class Box(NamedTuple):
+    x: int
+    y: int
+    width: int
+    height: int
+    outside: bool = False
+    """Run by others, or by nobody: drawn dashed."""
+
+
+class Path(NamedTuple):
+    """``drawn`` is the line, ``tip`` the arrow head; the rate stands at ``x``, ``y``, the rest below it on ``y2``, or on the same line where that is 0."""
+
+    drawn: str
+    tip: str
+    anchor: str
+    x: int
+    y: int
+    y2: int
+
+
+class Room(NamedTuple):
+    name: str
+    box: Box
+    tone: str
+    state: str
+    """Shape and word."""
+    said: str
+    """The same without the shape, to be read aloud."""
+    lines: list[str]
+
+
+class Connection(NamedTuple):
+    source: str
+    target: str
+    traffic: str
+    p95: str
+    errors: str
+    status: str
+    tone: str
+    weight: int
+    path: Path | None
+    """None for one that is only in the table."""
+
+
+class Plan(NamedTuple):
+    rooms: list[Room]
+    connections: list[Connection]
+    """What needs a person comes first."""
+
+
+_RIGHT, _DOWN, _UP = "m-7 -4l7 4l-7 4", "m-4 -7l4 7l4 -7", "m-4 7l4 -7l4 7"
+_BOXES = {
+    "Browser": Box(40, 24, 112, 60, outside=True),
+    "Web": Box(40, 204, 112, 60),
+    "API": Box(240, 204, 112, 60),
+    "Cache": Box(440, 204, 112, 60),
+    "Database": Box(240, 348, 112, 60),
+    "Objects": Box(440, 348, 112, 60),
+    "Queue": Box(240, 492, 112, 100),
+    "Worker": Box(440, 492, 112, 100),
+    "Payments": Box(690, 120, 120, 60, outside=True),
+    "Mail": Box(690, 484, 120, 48, outside=True),
+    "Analytics": Box(690, 552, 120, 48, outside=True),
+}
+_PATHS = {
+    ("Browser", "Web"): Path("M96 84V204", f"M96 204{_DOWN}", "start", 104, 162, 179),
+    ("Browser", "API"): Path("M152 54H296V204", f"M296 204{_DOWN}", "end", 288, 162, 179),
+    ("Web", "API"): Path("M152 224H240", f"M240 224{_RIGHT}", "mid", 195, 218, 240),
+    ("Web", "Database"): Path("M132 264V288H262V348", f"M262 348{_DOWN}", "mid", 196, 282, 304),
+    ("API", "Cache"): Path("M352 224H440", f"M440 224{_RIGHT}", "mid", 395, 218, 240),
+    ("API", "Database"): Path("M308 264V348", f"M308 348{_DOWN}", "start", 316, 306, 322),
+    ("API", "Objects"): Path("M352 250H402V378H440", f"M440 378{_RIGHT}", "start", 410, 306, 322),
+    ("API", "Payments"): Path("M316 204V132H690", f"M690 132{_RIGHT}", "mid", 460, 126, 0),
+    ("Payments", "API"): Path("M690 166H340V204", f"M340 204{_DOWN}", "mid", 460, 160, 0),
+    ("Worker", "API"): Path("M546 492V434H566V188H346V204", f"M346 204{_DOWN}", "mid", 440, 200, 0),
+    ("Database", "Queue"): Path("M272 408V492", f"M272 492{_DOWN}", "end", 264, 447, 463),
+    ("Queue", "Worker"): Path("M352 542H440", f"M440 542{_RIGHT}", "mid", 395, 536, 558),
+    ("Worker", "Database"): Path("M460 492V450H324V408", f"M324 408{_UP}", "mid", 392, 444, 466),
+    ("Worker", "Objects"): Path("M500 492V408", f"M500 408{_UP}", "start", 508, 447, 463),
+    ("Worker", "Mail"): Path("M552 508H690", f"M690 508{_RIGHT}", "mid", 635, 502, 524),
+    ("Worker", "Analytics"): Path("M552 576H690", f"M690 576{_RIGHT}", "mid", 635, 570, 592),
+}
+
+
+def draw(overview: Overview) -> Plan:
+    """The same figures for the drawing and for its table."""
+    connections = _connections(overview.rates, overview.window_seconds)
+    lines = _lines(overview)
+    health = {found.component: found for found in overview.components}
+    rooms = [_room(name, box, health.get(name), lines.get(name, []), connections) for name, box in _BOXES.items()]
+    return Plan(rooms, connections)
+
+
+def _connections(rates: Iterable[RateView], seconds: int) -> list[Connection]:
+    merged: dict[tuple[str, str], RateView] = {}
+    for found in rates:
+        pair = (_ROOM_OF.get(found.caller, found.caller), _ROOM_OF.get(found.component, found.component))
+        # A span inside its own room is a step of its work, and one without a caller in another room is not a call.
+        if pair[0] != pair[1] and (found.caller or found.component in ("Web", "API")):
+            merged[pair] = _sum(merged.get(pair), found)
+    made = [_connection(pair, found, seconds) for pair, found in merged.items()]
+    known = list(_PATHS)
+    made.sort(
+        key=lambda c: (
+            c.tone == "ok",
+            known.index((c.source, c.target)) if (c.source, c.target) in _PATHS else len(known),
+            c.source,
+            c.target,
+        )
+    )
+    return made
+
+
+def _sum(one: RateView | None, other: RateView) -> RateView:
+    """Of two that share a connection; the slower 95th percentile stands for both."""
+    if one is None:
+        return other
+    return RateView(
+        caller=one.caller,
+        component=one.component,
+        count=one.count + other.count,
+        errors=one.errors + other.errors,
+        p95_us=max(one.p95_us, other.p95_us),
+    )
+
+
+def _connection(pair: tuple[str, str], found: RateView, seconds: int) -> Connection:
+    over = found.errors > MOST_ERRORS * found.count
+    per_second = found.count / seconds
+    return Connection(
+        source=pair[0],
+        target=pair[1],
+        traffic=rate(found.count, seconds),
+        p95=duration(found.p95_us),
+        errors=share(found.errors, found.count),
+        status=f"Over limit, {figure(MOST_ERRORS * 100, '%')}" if over else "Healthy",
+        tone="warn" if over else "ok",
+        weight=3 if per_second >= _BUSIER else 2 if per_second >= _BUSY else 1,
+        path=_PATHS.get(pair),
+    )
+
+
+def _lines(overview: Overview) -> Mapping[str, list[str]]:
+    waiting = sum(row.ready for row in overview.queue)
+    oldest = max((row.oldest_seconds for row in overview.queue), default=0.0)
+    running = sum(row.leased for row in overview.queue)
+    return {
+        "Queue": [f"{waiting:,} waiting", f"oldest {duration(oldest * 1_000_000)}" if waiting else "none is late"],
+        "Worker": [count(overview.dead_letters, "dead letter"), f"{running:,}{NBSP}running"],
+    }
+
+
+def _room(
+    name: str, box: Box, health: ComponentHealth | None, lines: list[str], connections: Iterable[Connection]
+) -> Room:
+    """A component without a check of its own is judged by the calls to it."""
+    to_it = [found for found in connections if found.target == name]
+    tone = health.state if health else "warn" if any(c.tone == "warn" for c in to_it) else "ok" if to_it else ""
+    if name == "Worker" and lines and not lines[0].startswith("0"):
+        tone = "bad" if tone == "bad" else "warn"
+    state, said = _STATES.get(tone, ("○ Quiet", "Quiet"))
+    return Room(name, box, tone, state, said, lines)
