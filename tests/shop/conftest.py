@@ -109,6 +109,7 @@ class Stores:
         self.people: dict[str, User] = {}
 
     async def open(self) -> None:
+        await self.objects.store.open()
         async with self.database.transaction(None) as transaction:
             await self.services.outbox.subscribe(transaction)
             for tenant in (self.northside, self.riverside):

@@ -55,10 +55,11 @@ async def test_a_basket_holds_no_more_than_the_store_has(stores: Stores) -> None
         await put(stores, uuid4(), await stores.product(stock=0), 1)
 
 
-@pytest.mark.parametrize("quantity", [-1, 100])
-async def test_odd_quantities_are_refused(stores: Stores, quantity: int) -> None:
-    with pytest.raises(Invalid):
-        await put(stores, uuid4(), await stores.product(), quantity)
+async def test_odd_quantities_are_refused(stores: Stores) -> None:
+    product_id = await stores.product()
+    for quantity in (-1, 100):
+        with pytest.raises(Invalid):
+            await put(stores, uuid4(), product_id, quantity)
 
 
 async def test_unknown_products_and_those_of_another_store_are_refused(stores: Stores) -> None:
@@ -95,12 +96,13 @@ async def test_a_visitor_gets_a_basket_with_the_first_product(stores: Stores) ->
     assert (await visitor_basket(again)).items == 1
 
 
-@pytest.mark.parametrize("next_page", ["https://evil.example", "//evil.example", "/\\evil.example", "basket", "/\nx"])
-async def test_the_way_back_stays_in_the_shop(stores: Stores, next_page: str) -> None:
-    form = BasketForm(product_id=await stores.product(), quantity=1, next=next_page)
-    answer = await change_basket(stores.visitor(request=request()), form)
-    assert isinstance(answer, Redirect)
-    assert answer.url.startswith("/#p-")
+async def test_the_way_back_stays_in_the_shop(stores: Stores) -> None:
+    product_id = await stores.product()
+    for elsewhere in ("https://evil.example", "//evil.example", "/\\evil.example", "basket", "/\nx"):
+        form = BasketForm(product_id=product_id, quantity=1, next=elsewhere)
+        answer = await change_basket(stores.visitor(request=request()), form)
+        assert isinstance(answer, Redirect)
+        assert answer.url == f"/#p-{product_id}"
 
 
 async def test_a_refused_change_shows_the_basket_and_why(stores: Stores) -> None:
@@ -110,6 +112,6 @@ async def test_a_refused_change_shows_the_basket_and_why(stores: Stores) -> None
     assert (answer.status, answer.data["notice"]) == (409, "Apples: 1 left.")
 
 
-@pytest.mark.parametrize("cookie", ["", "nonsense", "00000000-0000-0000-0000-00000000000"])
-async def test_a_broken_cookie_is_an_empty_basket(stores: Stores, cookie: str) -> None:
-    assert await visitor_basket(stores.visitor(request=request(cookie))) == BasketView()
+async def test_a_broken_cookie_is_an_empty_basket(stores: Stores) -> None:
+    for cookie in ("", "nonsense", "00000000-0000-0000-0000-00000000000"):
+        assert await visitor_basket(stores.visitor(request=request(cookie))) == BasketView()

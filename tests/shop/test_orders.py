@@ -7,8 +7,6 @@ import pytest
 
 from groundplan.core.errors import (
     Conflict,
-    Forbidden,
-    GroundplanError,
     IdempotencyKeyReused,
     Invalid,
     NotFound,
@@ -59,11 +57,10 @@ async def test_an_order_that_cannot_be_filled_changes_nothing(stores: Stores) ->
         assert not await stores.rows(f"SELECT * FROM {table}"), table
 
 
-@pytest.mark.parametrize("buyers", [40])
-async def test_concurrent_orders_sell_exactly_what_there_is(stores: Stores, buyers: int) -> None:
+async def test_concurrent_orders_sell_exactly_what_there_is(stores: Stores) -> None:
     last = await stores.product("Last ones", stock=10)
     other = await stores.product("Plenty", stock=1_000)
-    orders = [place(stores, *((last, 1), (other, 1))[:: 1 if n % 2 else -1]) for n in range(buyers)]
+    orders = [place(stores, *((last, 1), (other, 1))[:: 1 if n % 2 else -1]) for n in range(40)]
     results = await asyncio.gather(*orders, return_exceptions=True)
     placed = [result for result in results if isinstance(result, OrderView)]
     assert len(placed) == 10
@@ -88,16 +85,11 @@ async def test_the_basket_is_emptied_with_the_order(stores: Stores) -> None:
     assert (await stores.visitor().api(get_basket, basket_id=basket_id)).lines == []
 
 
-@pytest.mark.parametrize("kind", ["unknown", "another store's", "named twice"])
-async def test_odd_products_are_refused(stores: Stores, kind: str) -> None:
+async def test_unknown_and_foreign_and_repeated_products_are_refused(stores: Stores) -> None:
     apples = await stores.product()
-    other = {
-        "unknown": uuid4(),
-        "another store's": await stores.product(tenant=stores.riverside),
-        "named twice": apples,
-    }
-    with pytest.raises(Invalid):
-        await place(stores, (apples, 1), (other[kind], 1))
+    for odd in (uuid4(), await stores.product(tenant=stores.riverside), apples):
+        with pytest.raises(Invalid):
+            await place(stores, (apples, 1), (odd, 1))
     assert await stores.stock(apples) == 100
 
 
@@ -143,8 +135,3 @@ async def test_the_store_can_stop_taking_orders(stores: Stores, monkeypatch: pyt
     monkeypatch.setattr(stores.services.flags, "enabled", lambda name, *_, **__: name != "orders.accepting")
     with pytest.raises(Conflict, match="no orders at the moment"):
         await place(stores, (await stores.product(), 1))
-
-
-async def test_only_staff_may_see_everything(stores: Stores) -> None:
-    with pytest.raises((Forbidden, GroundplanError)):
-        stores.as_("mara").require("orders:read-all")

@@ -58,7 +58,7 @@ class Route:
 
     @property
     def name(self) -> str:
-        return f"{self.method} {self.path}"
+        return f"{self.method} {template(self.path)}"
 
     @property
     def writes(self) -> bool:
@@ -67,6 +67,11 @@ class Route:
     def url(self, arguments: dict[str, Any]) -> str:
         """The path with its placeholders filled; takes those out of ``arguments``."""
         return _PLACEHOLDER.sub(lambda found: str(arguments.pop(found[1])), self.path)
+
+
+def template(path: str) -> str:
+    """The path as people write it, without converters: ``/api/v1/orders/{order_id}``."""
+    return _PLACEHOLDER.sub(r"{\1}", path)
 
 
 def build(feature: str, declared: Declaration) -> Route:

@@ -10,6 +10,7 @@ from typing import Any
 from groundplan.app.calls import Calls
 from groundplan.app.context import Context
 from groundplan.app.request import Request
+from groundplan.app.route import template
 from groundplan.app.services import Services
 from groundplan.backend.identity import Identity
 from groundplan.backend.problem import problem_response
@@ -93,7 +94,7 @@ class Gate:
                 error = f"{type(refused).__name__}: {refused.detail}"
                 await problem_response(refused, request.path)(scope, receive, send_with_headers)
         duration_us = (time.perf_counter_ns() - started) // 1000
-        route = scope.get("path_template") or "unmatched"
+        route = template(scope.get("path_template") or "unmatched")
         error = error or scope.get("groundplan_error", "")
         with entered(context):
             record(

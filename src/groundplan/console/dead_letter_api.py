@@ -11,7 +11,6 @@ from groundplan.console.api import READ, Limit, Search
 from groundplan.console.views import DeadLetters as DeadLetterList
 from groundplan.console.views import DeadLetterView
 from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.security.tenants import Tenants
 
 EDIT = "console:dead-letters:edit"
 REPLAY = "console:dead-letters:replay"
@@ -49,13 +48,13 @@ async def get_dead_letter(ctx: Context, dead_letter_id: UUID) -> DeadLetterView:
     """One message that gave up: its payload field by field, and every attempt."""
     service = ctx.service(DeadLetters)
     dead = await service.get(dead_letter_id)
-    tenant = await ctx.service(Tenants).by_id(dead.tenant_id) if dead.tenant_id else None
+    tenant = (await ctx.for_tenant(dead.tenant_id)).tenant.slug if dead.tenant_id else ""
     like_it = await service.newest(handler=dead.handler, limit=_LIKE_IT)
     return DeadLetterView(
         dead_letter=dead,
         attempts=await service.attempts(dead_letter_id),
         fields=service.fields(dead),
-        tenant=tenant.slug if tenant else "",
+        tenant=tenant,
         others=sum(other.id != dead.id and other.error == dead.error for other in like_it),
     )
 

@@ -26,7 +26,10 @@ class Box(NamedTuple):
 
 
 class Path(NamedTuple):
-    """``drawn`` is the line, ``tip`` the arrow head; the rate stands at ``x``, ``y``, the rest below it on ``y2``, or on the same line where that is 0."""
+    """``drawn`` is the line, ``tip`` its arrow head. The rate stands at ``x``, ``y``, the other figures on ``y2``.
+
+    Where ``y2`` is 0, all stand on one line.
+    """
 
     drawn: str
     tip: str

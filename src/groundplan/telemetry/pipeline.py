@@ -86,6 +86,7 @@ class Telemetry:
         )
         for sink in self._sinks:
             sink.requests((done,))
+            sink.logs((_line_of(done),))
             if keep:
                 sink.spans(context.spans)
         self._count(done)
@@ -100,6 +101,26 @@ class Telemetry:
         else:
             self._metrics.requests.labels(done.role, done.method, done.name, str(done.status)).inc()
             self._metrics.request_seconds.labels(done.role, done.name).observe(seconds)
+
+
+def _line_of(done: RequestRecord) -> LogRecord:
+    """The access line as the console shows it among a trace's log lines."""
+    what = f"{done.method} {done.path}" if done.method else done.name
+    fields: dict[str, Any] = {"status": done.status, "duration_ms": round(done.duration_us / 1000, 1)}
+    if done.error:
+        fields["error"] = done.error
+    return LogRecord(
+        at_us=done.start_us + done.duration_us,
+        level="error" if done.status >= 500 else "info",
+        role=done.role,
+        event=what,
+        trace_id=done.trace_id,
+        span_id=done.span_id,
+        request_id=done.request_id,
+        tenant=done.tenant,
+        user=done.user,
+        fields=fields,
+    )
 
 
 class _AccessLine(msgspec.Struct, omit_defaults=True):

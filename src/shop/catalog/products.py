@@ -70,7 +70,7 @@ async def list_departments(ctx: Context) -> list[DepartmentView]:
 
     async def count() -> list[DepartmentView]:
         found = await ctx.db.execute(select(Product.department, func.count()).group_by(Product.department))
-        counts = dict(found.tuples().all())
+        counts = dict(found.all())
         return [DepartmentView(name=name, title=TITLES[name], products=counts.get(name, 0)) for name in DEPARTMENTS]
 
     return await ctx.cache.read_through("departments", count, ttl=CACHE_SECONDS, type=list[DepartmentView])

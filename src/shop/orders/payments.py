@@ -9,7 +9,7 @@ from sqlalchemy import select
 from groundplan.app import Context
 from groundplan.core.context import current
 from groundplan.core.errors import Conflict, NotFound
-from groundplan.integrations.payments.port import Charge
+from groundplan.integrations.payments.port import Charge, PaymentEvent
 from shop.orders import feature
 from shop.orders.api import get_order
 from shop.orders.events import OrderPaid
@@ -59,7 +59,7 @@ async def payment_reported(ctx: Context, data: bytes) -> None:
     reported = ctx.payments.verify(ctx.request.headers if ctx.request else {}, data)
     store = await ctx.for_tenant(reported.tenant_id)
     async with store.transaction() as db:
-        order = await db.scalar(select(Order).where(Order.id == UUID(reported.reference)).with_for_update())
+        order = await db.scalar(select(Order).where(Order.id == _order_id(reported)).with_for_update())
         if order is None:
             raise NotFound(f"There is no order {reported.reference}.")
         if order.payment_id == reported.payment_id or order.state not in OPEN:
@@ -76,3 +76,10 @@ async def payment_reported(ctx: Context, data: bytes) -> None:
             OrderPaid(order_id=order.id, number=order.number, email=order.email, total_cents=order.total_cents)
         )
         store.audit("order.pay", order.number, payment=reported.payment_id, total_cents=order.total_cents)
+
+
+def _order_id(reported: PaymentEvent) -> UUID:
+    try:
+        return UUID(reported.reference)
+    except ValueError as error:
+        raise NotFound(f"There is no order {reported.reference}.") from error

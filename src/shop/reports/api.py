@@ -1,6 +1,6 @@
 """Reports over the API: ask for one, see which there are, fetch one."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -44,7 +44,7 @@ class ReportLink(msgspec.Struct, frozen=True):
 @feature.post("/reports/sales", permission="reports:make", idempotent=True)
 async def make_sales_report(ctx: Context, data: MakeSalesReport) -> ReportView:
     """Asks for the sales by day and department, as CSV. A job makes it."""
-    _refuse_odd_days(data)
+    _refuse_odd_days(data, today=ctx.now().date())
     report = Report(
         id=uuid7(),
         first_day=data.first_day,
@@ -86,7 +86,9 @@ def view_of(report: Report) -> ReportView:
     return msgspec.convert(report, ReportView, from_attributes=True)
 
 
-def _refuse_odd_days(data: MakeSalesReport) -> None:
+def _refuse_odd_days(data: MakeSalesReport, *, today: date) -> None:
+    if data.last_day > today + timedelta(days=1):
+        raise Invalid("The last day lies ahead.", errors=(FieldError("/last_day", "after tomorrow"),))
     if data.last_day < data.first_day:
         raise Invalid("The last day comes before the first.", errors=(FieldError("/last_day", "before the first day"),))
     if (data.last_day - data.first_day).days >= MOST_DAYS:

@@ -33,7 +33,7 @@ def short_name(statement: str) -> str:
 
 
 _TABLE = {
-    "SELECT": r"\bFROM\s+\"?(\w+)",
+    "SELECT": r"\b(?:FROM|JOIN)\s+\"?(\w+)",
     "INSERT": r"\bINTO\s+\"?(\w+)",
     "UPDATE": r"\bUPDATE\s+\"?(\w+)",
     "DELETE": r"\bFROM\s+\"?(\w+)",

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from groundplan.data.database.sql import Dialect, Row, Sql, rows
 from groundplan.data.database.tenancy import new_session
+from groundplan.telemetry.spans import span
 
 BeforeCommit = Callable[["Transaction"], Awaitable[None]]
 AfterCommit = Callable[[], Awaitable[None] | None]
@@ -62,7 +63,7 @@ class Transaction:
         for act in self._before:
             await act(self)
             await self.session.flush()
-        commit = asyncio.ensure_future(self._connection.commit())
+        commit = asyncio.ensure_future(self._commit())
         try:
             await asyncio.shield(commit)
         except asyncio.CancelledError:
@@ -70,6 +71,10 @@ class Transaction:
             raise
         finally:
             await self.session.close()
+
+    async def _commit(self) -> None:
+        with span("SQL", "COMMIT", "sql"):
+            await self._connection.commit()
 
     async def undo(self) -> None:
         await self.session.close()
