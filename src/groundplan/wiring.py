@@ -108,7 +108,7 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
         system_random(),
         slow_ms=settings.trace_slow_ms,
         sample=settings.trace_sample,
-        access=AccessLines(sys.stdout, pretty=pretty),
+        access=AccessLines(sys.stdout, pretty=pretty) if settings.log_level in ("debug", "info") else None,
     )
     assembly = assemble(app)
     database = open_database(settings, exclusive=True, log=log)

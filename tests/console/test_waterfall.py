@@ -120,4 +120,3 @@ def test_only_long_stretches_are_cut(spans: list[SpanView]) -> None:
     drawn = draw(spans)
     assert len(drawn.cuts) <= drawn.total_us // IDLE_US
     assert bool(drawn.cuts) == any(row.pause for row in drawn.rows)
-

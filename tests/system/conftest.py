@@ -65,26 +65,40 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def environment(request: pytest.FixtureRequest, project: Path) -> Iterator[dict[str, str]]:
-    """What a process of this test is told: its database and its secret, once on each engine."""
+    """What a process of this test is told: its database, once on each engine."""
     if request.param == "sqlite":
         (project / "var").mkdir()
         shutil.copy(request.getfixturevalue("seeded_sqlite"), project / "var" / "app.db")
-        yield {"SECRET_KEY": SECRET, "DATABASE_URL": f"sqlite:///{project}/var/app.db"}
+        yield {"DATABASE_URL": f"sqlite:///{project}/var/app.db"}
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     name = f"shop_{uuid4().hex}"
     urls = server.create_database(name, template=request.getfixturevalue("seeded_postgres"))
-    yield {"SECRET_KEY": SECRET, "DATABASE_URL": urls.app}
+    yield {"DATABASE_URL": urls.app}
     server.drop_database(name)
 
 
 @pytest.fixture
-def platform(project: Path, environment: dict[str, str]) -> Iterator[Platform]:
-    """Starts processes of the platform; whatever still runs at the end is killed."""
+def superuser(request: pytest.FixtureRequest, environment: dict[str, str]) -> str:
+    """The address of the test's database for one who sees past row-level security; empty where there is none."""
+    url = environment["DATABASE_URL"]
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return "" if url.startswith("sqlite") else server.url(url.rpartition("/")[2])
+
+
+@pytest.fixture
+def platform(platform_on: Platform, environment: dict[str, str]) -> Platform:
+    """Starts processes of the platform on the test's database."""
+    return lambda **more: platform_on(environment, **more)
+
+
+@pytest.fixture
+def platform_on(project: Path) -> Iterator[Platform]:
+    """Starts processes in an environment; whatever still runs at the end is killed."""
     started: list[PlatformProcess] = []
 
-    def start(role: str = "all", **more: str) -> PlatformProcess:
-        process = PlatformProcess(project, environment | more, role=role)
+    def start(environment: Mapping[str, str], *, role: str = "all", port: int | None = None) -> PlatformProcess:
+        process = PlatformProcess(project, {"SECRET_KEY": SECRET, **environment}, role=role, port=port)
         started.append(process)
         return process.start()
 

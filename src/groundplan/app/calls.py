@@ -52,7 +52,6 @@ class Calls:
         with changed(role="api"), span("API", route.name):
             context.require(route.permission)
             reply = await self.run(route, context, _validated(route, arguments))
-        caller.wrote = caller.wrote or context.wrote
         return msgspec.json.decode(reply.body, type=route.returns) if reply.replayed else reply.value
 
     async def run(self, route: Route, context: Context, arguments: dict[str, Any]) -> Reply:
@@ -107,8 +106,8 @@ def nested_key(caller: Context, route: Route) -> str | None:
     context = current()
     if context is None:
         return outer
-    context.nested_calls[0] += 1
-    return f"{outer or context.request_id}:{route.function.__name__}:{context.nested_calls[0]}"
+    context.tally.nested_writes += 1
+    return f"{outer or context.request_id}:{route.function.__name__}:{context.tally.nested_writes}"
 
 
 def _bind(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

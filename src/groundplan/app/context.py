@@ -66,7 +66,6 @@ class Context:
         self._acknowledge = acknowledge
         self._has_database = has_database
         self.acknowledged = False
-        self.wrote = False
         self.user = user
         self.system = system
         self.request = request
@@ -140,7 +139,6 @@ class Context:
                 yield transaction.session
             finally:
                 self._transaction, self._draft = None, None
-        self.wrote = True
         self.acknowledged = self._acknowledge is not None
 
     def publish(self, event: Event, *, partition_key: str | None = None) -> UUID:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, get_args, get_origin
 
+import msgspec
 from litestar import Request
 from litestar.constants import RESERVED_KWARGS
 from litestar.enums import MediaType, RequestEncodingType
@@ -23,6 +24,7 @@ from groundplan.backend.problem import Problem
 Render = Callable[[Page, Context, Scope], bytes]
 Endpoint = Callable[..., Awaitable[ASGIResponse]]
 
+_LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "description")
 _ALIAS = "_parameter"
 """Ends the name of a query parameter whose own name means something else to Litestar, such as ``state``."""
 
@@ -107,9 +109,17 @@ def _sign(endpoint: Any, route: Route) -> None:
 
 
 def _parameter(parameter: Parameter) -> inspect.Parameter:
+    """Litestar knows nothing of msgspec's limits on parameters, so they are said again in its words."""
     name, annotation = parameter.name, parameter.annotation
+    says: dict[str, Any] = {}
+    if get_origin(annotation) is Annotated:
+        annotation, *metas = get_args(annotation)
+        limits = [meta for meta in metas if isinstance(meta, msgspec.Meta)]
+        says = {key: value for key in _LIMITS for meta in limits if (value := getattr(meta, key)) is not None}
     if name in RESERVED_KWARGS:
-        name, annotation = f"{name}{_ALIAS}", Annotated[annotation, QueryParameter(query=name)]
+        says["query"], name = name, f"{name}{_ALIAS}"
+    if says:
+        annotation = Annotated[annotation, QueryParameter(**says)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=parameter.default)
 
 

@@ -124,7 +124,7 @@ class Gate:
                     user=str(unit.user.id) if unit and unit.user else "",
                     start_us=started_us,
                     duration_us=duration_us,
-                    wrote=bool(unit and unit.wrote),
+                    wrote=context.tally.commits > 0,
                     error=error,
                 ),
             )

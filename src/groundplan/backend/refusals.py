@@ -63,8 +63,10 @@ def as_groundplan_error(error: BaseException) -> GroundplanError:
     if isinstance(error, HTTPException) and error.status_code in _BY_STATUS:
         detail = _SENTENCES.get(error.status_code, error.detail)
         return _BY_STATUS[error.status_code](detail)
-    if isinstance(error, (UnicodeError,)):
+    if isinstance(error, UnicodeError):
         return Invalid("The request is not valid UTF-8.")
+    if isinstance(error, RecursionError):
+        return Invalid("The body is nested too deeply.")
     return GroundplanError()
 
 

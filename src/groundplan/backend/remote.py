@@ -10,6 +10,7 @@ from groundplan.app.context import Context
 from groundplan.app.route import Route
 from groundplan.backend.identity import ASSERTION_HEADER
 from groundplan.core import errors
+from groundplan.core.context import current
 from groundplan.core.errors import FieldError, GroundplanError, OutsideCallFailed
 from groundplan.net.client import Outbound
 from groundplan.security.assertion import Assertions
@@ -52,7 +53,8 @@ class RemoteApi:
         )
         if response.status >= 400:
             raise _error_of(response.status, response.body)
-        caller.wrote = caller.wrote or route.writes
+        if route.method != "GET" and (here := current()) is not None:
+            here.tally.commits += 1
         return msgspec.json.decode(response.body, type=route.returns) if response.body else None
 
 

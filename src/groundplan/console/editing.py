@@ -84,7 +84,7 @@ def rows_of(fields: Sequence[SchemaField], entered: Entered | None, problems: Se
                 depth=len(parts) - 1,
                 value=stored if typed is None else typed,
                 hint=field.type_words + ("" if field.required else ", optional"),
-                problem=_problem(refused, field.path) if problems else field.problem,
+                problem=_plain(_problem(refused, field.path) if problems else field.problem),
                 was=stored if typed is not None and typed != stored else "",
                 opens=parts[_shared(before, parts[:-1]) : -1],
                 closes=len(parts) - 1 - _shared(parts[:-1], after),
@@ -137,6 +137,11 @@ def _problem(problems: Mapping[str, str], path: str) -> str:
     """Of the field itself or of anything inside it."""
     found = (detail for at, detail in problems.items() if at == path or at.startswith(path + "."))
     return next(found, "")
+
+
+def _plain(problem: str) -> str:
+    """Without the pattern itself: the hint beside the field has it."""
+    return "it does not match the pattern of this field" if "matching regex" in problem else problem.replace("`", "")
 
 
 def _shared(one: Sequence[str], other: Sequence[str]) -> int:

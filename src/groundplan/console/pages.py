@@ -51,7 +51,7 @@ async def map_page(ctx: Context) -> Page:
         "console/map.html",
         overview=overview,
         failing=failing,
-        over=[found for found in drawn.connections if found.tone != "ok"],
+        over=[found for found in drawn.connections if found.tone == "warn"],
         faults_on=[fault for fault in overview.faults if fault.on],
         plan=drawn,
         components=sorted(overview.components, key=_worst_first),

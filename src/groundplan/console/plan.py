@@ -12,8 +12,9 @@ MOST_ERRORS = 0.001
 _BUSY, _BUSIER = 5, 50
 """Calls per second from which a line is drawn heavier."""
 _STATES = {"ok": ("● Healthy", "Healthy"), "warn": ("▲ Act", "Act"), "bad": ("■ Failing", "Failing")}
-_ROOM_OF = {"": "Browser", "SQL": "Database", "Outbox": "API"}
-"""Where a span's component is not itself a room."""
+_CALLERS = {"": "Browser", "Outbox": "API", "Cache": "API"}
+"""Steps inside the API that call on; without a caller, the call came from outside."""
+_CALLED = {"SQL": "Database"}
 
 
 class Box(NamedTuple):
@@ -66,7 +67,7 @@ class Connection(NamedTuple):
 class Plan(NamedTuple):
     rooms: list[Room]
     connections: list[Connection]
-    """What needs a person comes first."""
+    """What needs a person comes first, what nobody called comes last."""
 
 
 _RIGHT, _DOWN, _UP = "m-7 -4l7 4l-7 4", "m-4 -7l4 7l4 -7", "m-4 7l4 -7l4 7"
@@ -92,7 +93,6 @@ _PATHS = {
     ("API", "Database"): Path("M308 264V348", f"M308 348{_DOWN}", "start", 316, 306, 322),
     ("API", "Objects"): Path("M352 250H402V378H440", f"M440 378{_RIGHT}", "start", 410, 306, 322),
     ("API", "Payments"): Path("M316 204V132H690", f"M690 132{_RIGHT}", "mid", 460, 126, 0),
-    ("Payments", "API"): Path("M690 166H340V204", f"M340 204{_DOWN}", "mid", 460, 160, 0),
     ("Worker", "API"): Path("M546 492V434H566V188H346V204", f"M346 204{_DOWN}", "mid", 440, 200, 0),
     ("Database", "Queue"): Path("M272 408V492", f"M272 492{_DOWN}", "end", 264, 447, 463),
     ("Queue", "Worker"): Path("M352 542H440", f"M440 542{_RIGHT}", "mid", 395, 536, 558),
@@ -115,21 +115,22 @@ def draw(overview: Overview) -> Plan:
 def _connections(rates: Iterable[RateView], seconds: int) -> list[Connection]:
     merged: dict[tuple[str, str], RateView] = {}
     for found in rates:
-        pair = (_ROOM_OF.get(found.caller, found.caller), _ROOM_OF.get(found.component, found.component))
-        # A span inside its own room is a step of its work, and one without a caller in another room is not a call.
-        if pair[0] != pair[1] and (found.caller or found.component in ("Web", "API")):
+        pair = _pair(found)
+        if pair is not None:
             merged[pair] = _sum(merged.get(pair), found)
-    made = [_connection(pair, found, seconds) for pair, found in merged.items()]
-    known = list(_PATHS)
-    made.sort(
-        key=lambda c: (
-            c.tone == "ok",
-            known.index((c.source, c.target)) if (c.source, c.target) in _PATHS else len(known),
-            c.source,
-            c.target,
-        )
-    )
-    return made
+    made = [_connection(pair, merged.get(pair), seconds) for pair in dict.fromkeys([*_PATHS, *sorted(merged)])]
+    return sorted(made, key=lambda c: ("warn", "ok", "").index(c.tone))
+
+
+def _pair(found: RateView) -> tuple[str, str] | None:
+    """Between which rooms; None for a step inside one, or without a caller in another."""
+    source = _CALLERS.get(found.caller, found.caller)
+    target = _CALLED.get(found.component, found.component)
+    if target == "Worker":
+        return "Queue", "Worker"
+    if source == target or target == "Outbox" or (source == "Browser" and target not in ("Web", "API")):
+        return None
+    return source, target
 
 
 def _sum(one: RateView | None, other: RateView) -> RateView:
@@ -139,21 +140,23 @@ def _sum(one: RateView | None, other: RateView) -> RateView:
     return RateView(
         caller=one.caller,
         component=one.component,
-        count=one.count + other.count,
+        calls=one.calls + other.calls,
         errors=one.errors + other.errors,
         p95_us=max(one.p95_us, other.p95_us),
     )
 
 
-def _connection(pair: tuple[str, str], found: RateView, seconds: int) -> Connection:
-    over = found.errors > MOST_ERRORS * found.count
-    per_second = found.count / seconds
+def _connection(pair: tuple[str, str], found: RateView | None, seconds: int) -> Connection:
+    if found is None:
+        return Connection(*pair, "", "", "", "No calls", "", 1, _PATHS.get(pair))
+    over = found.errors > MOST_ERRORS * found.calls
+    per_second = found.calls / seconds
     return Connection(
         source=pair[0],
         target=pair[1],
-        traffic=rate(found.count, seconds),
+        traffic=rate(found.calls, seconds),
         p95=duration(found.p95_us),
-        errors=share(found.errors, found.count),
+        errors=share(found.errors, found.calls),
         status=f"Over limit, {figure(MOST_ERRORS * 100, '%')}" if over else "Healthy",
         tone="warn" if over else "ok",
         weight=3 if per_second >= _BUSIER else 2 if per_second >= _BUSY else 1,
@@ -174,10 +177,10 @@ def _lines(overview: Overview) -> Mapping[str, list[str]]:
 def _room(
     name: str, box: Box, health: ComponentHealth | None, lines: list[str], connections: Iterable[Connection]
 ) -> Room:
-    """A component without a check of its own is judged by the calls to it."""
-    to_it = [found for found in connections if found.target == name]
-    tone = health.state if health else "warn" if any(c.tone == "warn" for c in to_it) else "ok" if to_it else ""
-    if name == "Worker" and lines and not lines[0].startswith("0"):
-        tone = "bad" if tone == "bad" else "warn"
+    """A component without a check of its own is judged by the calls to it, the browser by those it makes."""
+    tones = [found.tone for found in connections if found.target == name or found.source == name == "Browser"]
+    tone = health.state if health else "warn" if "warn" in tones else "ok" if "ok" in tones else ""
+    if name == "Worker" and tone != "bad" and not lines[0].startswith("0"):
+        tone = "warn"
     state, said = _STATES.get(tone, ("○ Quiet", "Quiet"))
     return Room(name, box, tone, state, said, lines)

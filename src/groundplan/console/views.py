@@ -33,8 +33,10 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """What a person calls it: the handler, or method and path."""
-        return self.name if self.kind == "handler" else f"{self.method} {self.path}"
+        """What a person calls it: the handler, or method and path; of a long path its route."""
+        if self.kind == "handler":
+            return self.name
+        return f"{self.method} {self.path if len(self.path) <= 80 else self.name}"
 
 
 class Requests(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +90,7 @@ class RateView(msgspec.Struct, frozen=True, kw_only=True):
 
     caller: str
     component: str
-    count: int
+    calls: int
     errors: int
     p95_us: int
 

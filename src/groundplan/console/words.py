@@ -12,7 +12,9 @@ def figure(value: float, unit: str) -> str:
 
 
 def duration(microseconds: float) -> str:
-    """``0.4 ms``, ``186 ms``, ``1.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """``40 µs``, ``0.4 ms``, ``186 ms``, ``1.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if 0 < microseconds < 100:
+        return figure(round(microseconds), "µs")
     if microseconds < 1_000_000:
         return figure(round(microseconds / 1000, 1), "ms")
     seconds = microseconds / 1_000_000

@@ -15,6 +15,15 @@ from groundplan.core.errors import TransactionOpen
 from groundplan.core.ids import span_id, trace_id
 
 
+@dataclass(slots=True)
+class Tally:
+    """What a request has done so far, counted across everything that happens inside it."""
+
+    commits: int = 0
+    nested_writes: int = 0
+    """Idempotent writes it asked for: each gets a key of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestContext:
     """Identity, trace and deadline of the work in hand."""
@@ -30,8 +39,7 @@ class RequestContext:
     in_transaction: bool = False
     spans: list[Any] = field(default_factory=list)
     """Finished spans of this request, in the order they ended; telemetry decides at the end what to keep."""
-    nested_calls: list[int] = field(default_factory=lambda: [0])
-    """How many write calls this request has made, so that each gets its own idempotency key."""
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def traceparent(self) -> str:

@@ -64,8 +64,8 @@ class Outbound:
         with span(component, f"{method} {address.host}{address.path}", "out") as calling:
             sent = dict(headers or {})
             if context is not None:
-                sent["traceparent"] = calling.traceparent
-                sent["x-request-id"] = context.request_id
+                sent.setdefault("traceparent", calling.traceparent)
+                sent.setdefault("x-request-id", context.request_id)
             try:
                 answer = await self._client.request(method, url, content=content, headers=sent, timeout=timeout)
             except httpx2.HTTPError as error:

@@ -44,7 +44,7 @@ class PlatformProcess:
         self.port = port or free_port()
         self.url = f"http://localhost:{self.port}"
         self._root = root
-        self._environment = {"APP_ENV": "ci", "APP_PORT": str(self.port), **environment}
+        self._environment = {"APP_ENV": "ci", "APP_PORT": str(self.port), "LOG_LEVEL": "info", **environment}
         self._prepare = prepare
         self._process: subprocess.Popen[bytes] | None = None
         self.log = Path(self._environment.get("LOG_FOLDER", str(root))) / f"{role}-{self.port}.log"

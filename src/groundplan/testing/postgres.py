@@ -13,6 +13,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -133,6 +135,26 @@ class PostgresServer:
     def drop_database(self, name: str) -> None:
         """Drops it under whoever is connected; its roles stay."""
         self.run(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
+
+    @contextmanager
+    def holding(self, database: str, statement: str) -> Iterator[None]:
+        """Keeps a transaction with ``statement`` open for the block: a lock that others have to wait for."""
+        command = [str(self._programs / "psql"), "--host=127.0.0.1", f"--port={self._port}", "--username=postgres"]
+        command += [f"--dbname={database}", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+        environment = {**os.environ, "PGPASSWORD": self._password}
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as psql:
+            if psql.stdin is None or psql.stdout is None:
+                raise PostgresFailed("psql has no pipes.")
+            psql.stdin.write(f"BEGIN;\n{statement};\n\\echo held\n")
+            psql.stdin.flush()
+            if psql.stdout.readline().strip() != "held":
+                raise PostgresFailed(f"PostgreSQL did not take: {statement}")
+            try:
+                yield
+            finally:
+                psql.stdin.write("ROLLBACK;\n")
 
     def run(self, *statements: str, database: str = "postgres") -> str:
         """Runs SQL as the superuser, each statement in its own transaction; rows come back as text.

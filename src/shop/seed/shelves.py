@@ -10,6 +10,8 @@ from shop.data.purchases import Purchase
 from shop.seed.stores import Store
 
 _EMPTY_ONE_IN = 40
+_SLOW = 15
+"""Sold in three months."""
 
 
 def product_rows(
@@ -32,8 +34,8 @@ def product_rows(
 
 
 def _stock(store: Store, sku: str, sold: int) -> int:
-    """About what the store sells in two months and a shelf's worth besides; one product in forty has run out."""
+    """About what the store sells in two months and a shelf's worth besides; a slow seller in forty has run out."""
     chance = zlib.crc32(f"{store.slug} {sku}".encode())
-    if chance % _EMPTY_ONE_IN == 0:
+    if sold < _SLOW and chance % _EMPTY_ONE_IN == 0:
         return 0
     return 12 + chance % 37 + sold * 2 // 3

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+from groundplan.core.errors import Invalid
+
 Dialect = Literal["sqlite", "postgresql"]
 Row = Any
 """A named tuple with the columns of the statement."""
@@ -34,7 +36,7 @@ class Sql:
         text, names = self._compiled[dialect]
         if dialect == "sqlite":
             return text, tuple(_for_sqlite(values[name]) for name in names)
-        return text, tuple(values[name] for name in names)
+        return text, tuple(_for_postgresql(values[name]) for name in names)
 
 
 def rows(columns: Iterable[str], found: Sequence[Sequence[Any]]) -> list[Row]:
@@ -59,7 +61,25 @@ def microseconds(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
+def checked_text(value: str) -> str:
+    """Raises Invalid for what no database stores: NUL, and surrogates that stand alone."""
+    if "\x00" in value:
+        raise Invalid("Text may not hold the NUL character.")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise Invalid("The text is not valid Unicode.") from error
+    return value
+
+
+def _for_postgresql(value: Any) -> Any:
+    return checked_text(value) if isinstance(value, str) else value
+
+
 def _for_sqlite(value: Any) -> Any:
+    if isinstance(value, str):
+        return checked_text(value)
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):

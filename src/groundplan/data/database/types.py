@@ -11,8 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from groundplan.core.errors import Invalid
-from groundplan.data.database.sql import as_instant, as_uuid, microseconds
+from groundplan.data.database.sql import as_instant, as_uuid, checked_text, microseconds
 
 
 class Id(TypeDecorator[UUID]):
@@ -76,14 +75,3 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return msgspec.json.decode(value) if isinstance(value, str) and dialect.name == "sqlite" else value
-
-
-def checked_text(value: str) -> str:
-    """Raises Invalid for NUL and for lone surrogates, which no database stores."""
-    if "\x00" in value:
-        raise Invalid("Text may not hold the NUL character.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise Invalid("The text is not valid Unicode.") from error
-    return value

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from groundplan.core.context import current
 from groundplan.data.database.sql import Dialect, Row, Sql, rows
 from groundplan.data.database.tenancy import new_session
 from groundplan.telemetry.spans import span
@@ -75,6 +76,8 @@ class Transaction:
     async def _commit(self) -> None:
         with span("SQL", "COMMIT", "sql"):
             await self._connection.commit()
+        if (context := current()) is not None:
+            context.tally.commits += 1
 
     async def undo(self) -> None:
         await self.session.close()

@@ -10,7 +10,6 @@ from typing import Literal
 import msgspec
 
 from groundplan.core.clock import Clock
-from groundplan.core.context import RequestContext, current, entered, parse_traceparent
 from groundplan.core.errors import ConfigurationError, Invalid, Unauthenticated
 from groundplan.integrations.payments.port import Charge, Checkout, PaymentEvent
 from groundplan.integrations.payments.signature import Signature
@@ -97,24 +96,15 @@ class SandboxGateway:
             method=METHOD,
         )
         body = msgspec.json.encode(event)
-        with entered(_continued(charge.traceparent)):
-            for _ in range(times):
-                headers = self._signature.sign(event.id, body) | {"content-type": "application/json"}
-                await self._outbound.request(
-                    "POST", self._callback_url, content=body, headers=headers, component="Payments"
-                )
+        for _ in range(times):
+            headers = self._signature.sign(event.id, body) | {"content-type": "application/json"}
+            if charge.traceparent:
+                headers["traceparent"] = charge.traceparent
+            await self._outbound.request(
+                "POST", self._callback_url, content=body, headers=headers, component="Payments"
+            )
 
     def _seal(self, payment: OpenPayment) -> str:
         body = msgspec.json.encode(payment)
         parts = (body, hmac.digest(self._key, body, "sha256"))
         return ".".join(base64.urlsafe_b64encode(part).decode() for part in parts)
-
-
-def _continued(traceparent: str) -> RequestContext:
-    """The shop's trace: what happens after the decision belongs to the request that opened the payment."""
-    parent = parse_traceparent(traceparent)
-    here = current()
-    request_id = here.request_id if here else ""
-    if parent is None:
-        return RequestContext(request_id=request_id)
-    return RequestContext(request_id=request_id, trace_id=parent[0], span_id=parent[1])

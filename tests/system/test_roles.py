@@ -1,0 +1,49 @@
+"""Three processes on PostgreSQL: web, api and worker do one order under one trace id."""
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from shopper import Shopper, wait_for
+
+from groundplan.console.queries import TelemetryQueries
+from groundplan.console.store import TelemetryStore
+from groundplan.testing.platform import free_port
+from groundplan.testing.postgres import PostgresServer
+
+
+def test_one_trace_from_page_to_receipt(
+    project: Path, postgres: PostgresServer, seeded_postgres: str, platform_on: Any
+) -> None:
+    urls = postgres.create_database(f"shop_{uuid4().hex}", template=seeded_postgres)
+    api_port = free_port()
+    environment = {"DATABASE_URL": urls.app, "API_URL": f"http://127.0.0.1:{api_port}"}
+    platform_on(environment, role="api", port=api_port)
+    platform_on(environment, role="worker")
+    web = platform_on(environment, role="web")
+
+    shopper = Shopper(web.url).sign_in()
+    page, trace_id = shopper.check_out()
+    order = shopper.approve(page)
+    wait_for(lambda: "Receipt sent" in shopper.browser.get(order).text)
+
+    queries = TelemetryQueries(TelemetryStore(project / "var" / "telemetry.db", max_rows=1000))
+    wait_for(lambda: any(r.kind == "handler" for r in queries.trace_requests(trace_id)))
+    roles = {record.role for record in queries.trace_requests(trace_id)}
+    assert roles == {"web", "api", "worker"}
+    spans = queries.trace(trace_id)
+    assert {"Web", "API", "SQL", "Outbox", "Queue", "Worker", "Mail", "Payments"} <= {span.component for span in spans}
+    known = {span.span_id for span in spans}
+    orphans = [span.name for span in spans if span.parent_id and span.parent_id not in known]
+    assert len(orphans) <= 1, orphans  # only the browser's own span, which it did not send us
+
+
+def test_the_api_role_has_no_pages_and_the_web_role_no_api(
+    postgres: PostgresServer, seeded_postgres: str, platform_on: Any
+) -> None:
+    urls = postgres.create_database(f"shop_{uuid4().hex}", template=seeded_postgres)
+    api = platform_on({"DATABASE_URL": urls.app}, role="api")
+    assert Shopper(api.url).browser.get("/orders").status_code == 404
+    web = platform_on({"DATABASE_URL": urls.app, "API_URL": api.url}, role="web")
+    assert Shopper(web.url).browser.get("/api/v1/products").status_code == 404
+    assert Shopper(web.url).browser.get("/").status_code == 200
