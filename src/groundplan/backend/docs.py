@@ -1,11 +1,13 @@
 """/docs: the API's description as a page that loads nothing from outside, and as OpenAPI 3.1 JSON."""
 
+import re
 from typing import Any
 
 import msgspec
 from litestar import Request, get
 from litestar.response.base import ASGIResponse
 from litestar.types import Scope
+from markupsafe import Markup, escape
 
 from groundplan.app.page import Page
 from groundplan.backend.web.render import Renderer
@@ -26,6 +28,7 @@ def docs_routes(renderer: Renderer) -> list[Any]:
             groups=_groups(schema),
             schemas=_schemas(schema),
             type_words=type_words,
+            prose=prose,
         )
         return ASGIResponse(body=renderer(page, scope.get("groundplan"), scope), media_type="text/html")  # type: ignore[arg-type]
 
@@ -46,6 +49,11 @@ def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def _schemas(schema: dict[str, Any]) -> dict[str, Any]:
     found = schema.get("components", {}).get("schemas", {})
     return {name: _SCHEMA | found[name] for name in sorted(found)}
+
+
+def prose(text: str) -> Markup:
+    """A docstring as HTML: what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def type_words(schema: dict[str, Any]) -> str:
@@ -69,6 +77,7 @@ def type_words(schema: dict[str, Any]) -> str:
 
 _OPERATION: dict[str, Any] = {"parameters": [], "requestBody": None, "description": "", "summary": ""}
 _SCHEMA: dict[str, Any] = {"properties": {}, "required": [], "title": ""}
+_CODE = re.compile(r"`+([^`]+)`+")
 _WORDS = {
     "string": "text",
     "integer": "whole number",
