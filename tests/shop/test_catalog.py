@@ -1,7 +1,9 @@
 """The catalogue over the API: pages, search, and what is refused."""
 
+import base64
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from groundplan.core.errors import Invalid, NotFound
@@ -85,6 +87,22 @@ async def test_a_cursor_belongs_to_the_order_it_came_from(stores: Stores) -> Non
     cursor = (await ctx.api(list_products, limit=1)).next_cursor
     with pytest.raises(Invalid, match="another order"):
         await ctx.api(list_products, limit=1, sort="price", cursor=cursor)
+
+
+async def test_forged_cursors_are_refused(stores: Stores) -> None:
+    await stores.product()
+    forged: list[tuple[Sort, list[object]]] = [
+        ("bought", ["bought", 10**30, str(uuid4()), 0]),
+        ("bought", ["bought", 1.5, str(uuid4()), 0]),
+        ("bought", ["bought", "1", str(uuid4()), 0]),
+        ("bought", ["bought", 1, str(uuid4()), -1]),
+        ("title", ["title", "a\0b", str(uuid4()), 0]),
+        ("title", ["title", 1, str(uuid4()), 0]),
+    ]
+    for sort, position in forged:
+        cursor = base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+        with pytest.raises(Invalid):
+            await stores.visitor().api(list_products, sort=sort, cursor=cursor)
 
 
 async def test_departments_count_their_products(stores: Stores) -> None:

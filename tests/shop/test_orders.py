@@ -1,8 +1,10 @@
 """Placing and reading orders: all or nothing, never oversold, nobody else's."""
 
 import asyncio
+import base64
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from groundplan.core.errors import (
@@ -27,6 +29,10 @@ def order_of(*lines: tuple[UUID, int], basket_id: UUID | None = None) -> PlaceOr
 
 async def place(stores: Stores, *lines: tuple[UUID, int], by: str = "mara") -> OrderView:
     return await stores.as_(by).api(place_order, data=order_of(*lines))
+
+
+def cursor_of(position: object) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 
 
 async def test_an_order_takes_its_products_off_the_shelves(stores: Stores) -> None:
@@ -126,7 +132,8 @@ async def test_orders_come_page_by_page_newest_first(stores: Stores) -> None:
     assert seen == placed[::-1]
     assert (await ctx.api(list_orders, state="paid")).items == []
     assert len((await ctx.api(list_orders, state="placed")).items) == 5
-    for cursor in ("nonsense", "WyJ4IiwgMV0"):
+    forged = [[10**17, str(uuid4())], [-1, str(uuid4())], ["2026-01-01", str(uuid4())], [1, "x"], [1], {}]
+    for cursor in ("nonsense", *(cursor_of(position) for position in forged)):
         with pytest.raises(Invalid):
             await ctx.api(list_orders, cursor=cursor)
 

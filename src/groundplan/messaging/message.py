@@ -92,8 +92,7 @@ def decode(kind: type[Message], payload: str | bytes) -> Any:
         return msgspec.json.decode(payload, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         problem = field_error(str(error))
-        where = problem.pointer.strip("/").replace("/", ".") or "the payload"
-        raise InvalidPayload(f"{where}: {problem.detail}", errors=(problem,)) from error
+        raise InvalidPayload("The payload does not fit its schema.", errors=(problem,)) from error
 
 
 def field_error(text: str) -> FieldError:

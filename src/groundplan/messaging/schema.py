@@ -71,7 +71,8 @@ def _rows(kind: Any, value: Any, path: str, problems: Mapping[str, str]) -> Iter
 
 def _in_words(kind: Any) -> str:
     if isinstance(kind, msgspec.inspect.Metadata):
-        return _in_words(kind.type)
+        described = (kind.extra_json_schema or {}).get("description")
+        return str(described) if described else _in_words(kind.type)
     if isinstance(kind, msgspec.inspect.UnionType):
         return " or ".join(_in_words(part) for part in kind.types)
     words = _WORDS.get(type(kind).__name__, "value")

@@ -59,9 +59,9 @@ class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """The last product of a page, under the order it was listed by."""
 
     sort: Sort
-    value: int | str
+    value: Annotated[int, msgspec.Meta(ge=0, le=10**12)] | Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
     id: UUID
-    seen: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+    seen: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
 @feature.get("/departments", public=True)

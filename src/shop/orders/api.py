@@ -1,7 +1,6 @@
 """Orders over the API: place one, list them, read one."""
 
-from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -11,6 +10,7 @@ from sqlalchemy.orm import selectinload
 from groundplan.app import Context
 from groundplan.core.errors import Conflict, FieldError, Invalid, NotFound, Unauthenticated
 from groundplan.core.ids import uuid7
+from groundplan.data.database.sql import as_instant, microseconds
 from shop.catalog import Product, empty_basket, totals
 from shop.orders import feature
 from shop.orders.events import OrderPlaced
@@ -25,7 +25,10 @@ ACCEPTING = "orders.accepting"
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    placed_at: datetime
+    """The last order of a page."""
+
+    placed_at: Annotated[int, msgspec.Meta(ge=0, le=10**16)]
+    """Microseconds since the epoch."""
     id: UUID
 
 
@@ -90,13 +93,13 @@ async def list_orders(
         found = found.where(Order.state == state)
     if cursor:
         after = from_cursor(cursor, Position)
-        found = found.where(tuple_(Order.placed_at, Order.id) < (after.placed_at, after.id))
+        found = found.where(tuple_(Order.placed_at, Order.id) < (as_instant(after.placed_at), after.id))
     newest_first = found.order_by(Order.placed_at.desc(), Order.id.desc()).limit(limit + 1)
     orders = list(await ctx.db.scalars(newest_first))
     last = orders[limit - 1] if len(orders) > limit else None
     return OrderPage(
         items=[summary_of(order) for order in orders[:limit]],
-        next_cursor=to_cursor(Position(last.placed_at, last.id)) if last else "",
+        next_cursor=to_cursor(Position(microseconds(last.placed_at), last.id)) if last else "",
     )
 
 

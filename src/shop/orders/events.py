@@ -7,7 +7,9 @@ import msgspec
 
 from groundplan.app import Event
 
-Email = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+Email = Annotated[
+    str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254, description="an email address")
+]
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True):
