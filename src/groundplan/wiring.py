@@ -26,7 +26,7 @@ from groundplan.data.objects.port import Objects
 from groundplan.data.objects.signing import UrlSigner
 from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
-from groundplan.integrations.mail.port import Mail
+from groundplan.integrations.mail.port import Mail, Mailbox
 from groundplan.integrations.payments.port import Payments
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import Deliveries
@@ -170,7 +170,6 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         Sessions(database, clock),
         DeadLetters(database, assembly.handlers),
         QueueStats(database),
-        parts.mail.transport,
         Assertions(settings.secret_key, clock),
     ]
     return Services(
@@ -199,7 +198,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         users=users,
         idempotency=Idempotency(database.dialect),
         remote=_remote(settings, parts.outbound, clock) if remote else None,
-        registry={type(service): service for service in registered},
+        registry={Mailbox: parts.mail.transport} | {type(service): service for service in registered},
     )
 
 

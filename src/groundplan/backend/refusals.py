@@ -24,6 +24,7 @@ from groundplan.core.errors import (
     TooLarge,
     Unauthenticated,
 )
+from groundplan.data.database.database import translated
 from groundplan.messaging.message import field_error
 
 
@@ -56,6 +57,7 @@ _SENTENCES: dict[int, str] = {
 
 def as_groundplan_error(error: BaseException) -> GroundplanError:
     """Framework errors become members of our tree; anything unknown becomes a 500 without detail."""
+    error = translated(error)
     if isinstance(error, GroundplanError):
         return error
     if isinstance(error, ValidationException):

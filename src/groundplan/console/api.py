@@ -1,8 +1,9 @@
 """The console's reading API, and the fault switches."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -22,7 +23,6 @@ from groundplan.console.views import (
     TraceView,
 )
 from groundplan.core.errors import NotFound
-from groundplan.integrations.mail.inbox import MailInbox
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.stats import QueueRow, QueueStats
 
@@ -38,6 +38,15 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Status = Literal["", "2", "3", "4", "5"]
 Role = Literal["", "web", "api", "worker"]
 Level = Literal["", "warning", "error"]
+
+
+@runtime_checkable
+class Inbox(Protocol):
+    """A mail transport that keeps what it was given, instead of sending it out. Blocking."""
+
+    def list(self, limit: int) -> Sequence[Any]: ...
+
+    def get(self, mail_id: str) -> Any: ...
 
 
 class FaultSwitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,14 +138,14 @@ async def get_queue(ctx: Context) -> list[QueueRow]:
 @feature.get("/console/inbox", permission=READ)
 async def list_mails(ctx: Context, limit: Limit = 50) -> list[MailView]:
     """The mails that this deployment sent, where it keeps them instead of sending them out. Newest first."""
-    found = await asyncio.to_thread(ctx.service(MailInbox).list, limit)
-    return [MailView(**msgspec.structs.asdict(mail)) for mail in found]
+    found = await asyncio.to_thread(_inbox(ctx).list, limit)
+    return [_mail(mail) for mail in found]
 
 
 @feature.get("/console/inbox/{mail_id}", permission=READ)
 async def get_mail(ctx: Context, mail_id: str) -> MailView:
-    mail = await asyncio.to_thread(ctx.service(MailInbox).get, mail_id)
-    return MailView(**msgspec.structs.asdict(mail))
+    """One mail that this deployment kept."""
+    return _mail(await asyncio.to_thread(_inbox(ctx).get, mail_id))
 
 
 @feature.get("/console/faults", permission=READ)
@@ -155,3 +164,14 @@ async def set_fault(ctx: Context, name: str, data: FaultSwitch) -> None:
 def _view(record: Any, kind: type[V]) -> V:
     """A named tuple of telemetry as a struct of the API; the fields have the same names."""
     return kind(**record._asdict())
+
+
+def _mail(kept: Any) -> MailView:
+    return msgspec.convert(kept, MailView, from_attributes=True)
+
+
+def _inbox(ctx: Context) -> Inbox:
+    transport = ctx.mail.transport
+    if not isinstance(transport, Inbox):
+        raise NotFound("This deployment sends its mails out and keeps none.")
+    return transport

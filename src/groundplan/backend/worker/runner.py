@@ -13,6 +13,7 @@ from groundplan.core.clock import Random
 from groundplan.core.context import RequestContext, entered, parse_traceparent
 from groundplan.core.errors import DeadlineExceeded, GroundplanError, InvalidPayload, LeaseLost
 from groundplan.core.ids import span_id, trace_id
+from groundplan.data.database.database import translated
 from groundplan.data.database.uow import Transaction
 from groundplan.messaging.deliveries import Deliveries, Failure
 from groundplan.messaging.handlers import Handler
@@ -183,7 +184,8 @@ class Runner:
         record("Queue", name, "wait", min(ready_us, started_us), max(0, started_us - ready_us), parent_id=parent_id)
 
 
-def _as_groundplan_error(error: Exception, handler: Handler) -> GroundplanError:
+def _as_groundplan_error(raised: Exception, handler: Handler) -> GroundplanError:
+    error = translated(raised)
     if isinstance(error, GroundplanError):
         return error
     if isinstance(error, TimeoutError):

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -172,6 +172,8 @@ class _NoTurn:
 
 def translated(error: BaseException) -> GroundplanError | BaseException:
     """What the rest of the house understands: the database is away, or a value does not fit. Else the error itself."""
+    if isinstance(error, StatementError) and isinstance(error.orig, GroundplanError):
+        return error.orig
     if isinstance(error, (PoolTimeout, OSError)):
         return Unavailable("The database cannot be reached, or all its connections are in use.")
     if isinstance(error, DBAPIError):

@@ -3,26 +3,15 @@
 import asyncio
 import hashlib
 import os
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from groundplan.core.clock import Clock
 from groundplan.core.errors import NotFound
-from groundplan.integrations.mail.port import Message, Sent
+from groundplan.integrations.mail.port import Message, Sent, StoredMail
 
 _KEPT = 2000
-
-
-class StoredMail(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
-    to: str
-    subject: str
-    text: str
-    html: str
-    key: str
-    sent_at: datetime
 
 
 class MailInbox:

@@ -1,6 +1,7 @@
 """Mail: the port that adapters fill, and the wrapper that everyone else uses."""
 
 import re
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -23,6 +24,16 @@ class Sent(msgspec.Struct, frozen=True):
     id: str
 
 
+class StoredMail(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    to: str
+    subject: str
+    text: str
+    html: str
+    key: str
+    sent_at: datetime
+
+
 class MailRejected(OutsideCallRefused):
     title = "The mail server rejected the message"
 
@@ -38,6 +49,18 @@ class MailTransport(Protocol):
 
     async def send(self, message: Message, key: str) -> Sent:
         """Accepted for good when this returns; the same ``key`` twice is one mail. Raises MailRejected."""
+        ...
+
+
+class Mailbox(Protocol):
+    """Where mail can be read again: a transport that keeps what it was given. Both methods block."""
+
+    def list(self, limit: int = 50) -> list[StoredMail]:
+        """Newest first."""
+        ...
+
+    def get(self, mail_id: str) -> StoredMail:
+        """Raises NotFound."""
         ...
 
 
