@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,15 @@ from typing import Any, Literal
 
 from sqlalchemy import make_url
 
-from groundplan import __version__
-from groundplan.app.application import App, Assembly
+from groundplan import __version__, accounts, console
+from groundplan.app.application import App, Assembly, DemoAccounts
 from groundplan.app.calls import Calls
 from groundplan.app.faults import Faults
 from groundplan.app.health import Check, Health
 from groundplan.app.idempotency import Idempotency
 from groundplan.app.services import Services
+from groundplan.console.queries import TelemetryQueries
+from groundplan.console.store import TelemetryStore
 from groundplan.core.clock import Clock, SystemClock, system_random
 from groundplan.data.cache.read_through import Cache
 from groundplan.data.database.database import Database
@@ -52,10 +54,9 @@ ADAPTERS = {
     "objects": "groundplan.data.objects.folder:FolderStore",
     "mail": "groundplan.integrations.mail.inbox:MailInbox",
     "payments": "groundplan.integrations.payments.sandbox:SandboxGateway",
+    "payment pages": "groundplan.integrations.payments.sandbox_pages:sandbox_routes",
     "analytics": "groundplan.integrations.analytics.eventlog:EventLogAnalytics",
-    "telemetry": "groundplan.console.store:TelemetryStore",
 }
-PLATFORM_FEATURES = ("groundplan.accounts:feature", "groundplan.console:feature")
 BARE_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -71,7 +72,7 @@ def histories(app: App) -> list[History]:
 
 
 def assemble(app: App) -> Assembly:
-    return Assembly(app, [load(path) for path in PLATFORM_FEATURES])
+    return Assembly(app, [accounts.feature, console.feature])
 
 
 def open_database(settings: Settings, *, exclusive: bool, log: Any = None) -> Database:
@@ -97,7 +98,7 @@ class Process:
 def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> Process:
     """Raises ConfigurationError where the app cannot start: a route without permission, a handler too slow."""
     clock, metrics = SystemClock(), Metrics()
-    telemetry_store = load(ADAPTERS["telemetry"])(
+    telemetry_store = TelemetryStore(
         path_of(settings.telemetry_url), max_rows=settings.telemetry_max_rows, dropped=metrics.telemetry_dropped.inc
     )
     log = make_logger(settings.log_level, sys.stdout, [telemetry_store], pretty=pretty)
@@ -160,7 +161,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
     faults = Faults(assembly.faults, parts.flags, parts.overrides, allowed=settings.env != "prod")
     users = Users(database, clock)
     health = Health(_checks(settings, parts, telemetry_store), clock)
-    queries = load("groundplan.console.queries:TelemetryQueries")(telemetry_store)
+    queries = TelemetryQueries(telemetry_store)
     registered = [
         users,
         faults,
@@ -171,6 +172,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         DeadLetters(database, assembly.handlers),
         QueueStats(database),
         Assertions(settings.secret_key, clock),
+        _demo_accounts(settings, assembly.app),
     ]
     return Services(
         assembly=assembly,
@@ -202,10 +204,17 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
     )
 
 
+def _demo_accounts(settings: Settings, app: App) -> DemoAccounts:
+    """Nobody's outside local and ci, where the seed made none."""
+    if app.demo is None or settings.env not in ("local", "ci"):
+        return DemoAccounts("", [])
+    return DemoAccounts(*load(app.demo)())
+
+
 def _remote(settings: Settings, outbound: Outbound, clock: Clock) -> Any:
-    return load("groundplan.backend.remote:RemoteApi")(
-        settings.api_url, outbound, Assertions(settings.secret_key, clock)
-    )
+    from groundplan.backend.remote import RemoteApi
+
+    return RemoteApi(settings.api_url or "", outbound, Assertions(settings.secret_key, clock))
 
 
 def _count(metrics: Metrics) -> Callable[[str], None]:
@@ -250,17 +259,11 @@ class _Subscriptions:
 
 
 def _worker(settings: Settings, services: Services, calls: Calls, telemetry: Telemetry, metrics: Metrics) -> Any:
+    from groundplan.backend.worker.part import WorkerPart
+
     name = f"{os.uname().nodename}:{os.getpid()}"
-    return load("groundplan.backend.worker.part:WorkerPart")(
-        services,
-        calls,
-        Deliveries(services.database),
-        telemetry,
-        metrics,
-        system_random(),
-        settings=settings,
-        name=name,
-    )
+    deliveries = Deliveries(services.database)
+    return WorkerPart(services, calls, deliveries, telemetry, metrics, system_random(), settings=settings, name=name)
 
 
 def _application(
@@ -270,38 +273,18 @@ def _application(
     telemetry: Telemetry,
     metrics: Metrics,
     parts: _Parts,
-    role: Role,
+    role: Literal["web", "api", "all"],
 ) -> Any:
-    folders = template_folders(services.assembly)
-    static = load("groundplan.backend.web.static:StaticFiles")(_backend_web() / "static")
-    renderer = load("groundplan.backend.web.render:Renderer")(folders, static, env_name=settings.env)
-    kinds = {"web": ("page",), "api": ("api", "webhook"), "all": ("page", "api", "webhook")}[role]
-    extra = load("groundplan.backend.plumbing:plumbing")(
-        services.registry[Health], metrics, static, open_metrics=settings.env != "prod"
-    )
-    if role in ("web", "all"):
-        pages = load("groundplan.integrations.payments.sandbox_pages:sandbox_routes")
-        extra += pages(parts.payments.gateway, partial(static.url, "style.css"))
-    inner = load("groundplan.backend.http:http_app")(
+    from groundplan.backend.application import http_application, static_files
+
+    static = static_files()
+    pages = load(ADAPTERS["payment pages"])
+    return http_application(
         services,
         calls,
-        renderer,
-        routes=[route for route in services.assembly.routes if route.kind in kinds],
-        extra=extra,
-        version=__version__,
+        telemetry,
+        metrics,
+        static,
+        role=role,
+        extra=[] if role == "api" else pages(parts.payments.gateway, partial(static.url, "style.css")),
     )
-    identity = load("groundplan.backend.identity:Identity")(
-        services.tenants, services.registry[Sessions], services.registry[Assertions]
-    )
-    return load("groundplan.backend.gate:Gate")(inner, services, calls, identity, telemetry)
-
-
-def _backend_web() -> Path:
-    return Path(importlib.import_module("groundplan.backend.web").__file__ or "").parent
-
-
-def template_folders(assembly: Assembly) -> Sequence[Path]:
-    """The app's templates first, so that it may put its own in place of the platform's."""
-    packages = [assembly.app.package, *(f.templates for f in assembly.features if f.templates)]
-    found = [Path(importlib.import_module(package).__file__ or "").parent / "templates" for package in packages]
-    return list(dict.fromkeys([*found, _backend_web() / "templates"]))

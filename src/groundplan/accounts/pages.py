@@ -8,6 +8,7 @@ import msgspec
 from groundplan.accounts import feature
 from groundplan.accounts.api import SignIn, SignOut, SignUp, close_session, create_account, create_session
 from groundplan.app import Context, Page, Redirect
+from groundplan.app.application import DemoAccounts
 from groundplan.core.errors import Conflict, Invalid, Unauthenticated
 from groundplan.security.sessions import LIFETIMES
 
@@ -35,7 +36,7 @@ class ThemeForm(msgspec.Struct, frozen=True):
 
 @feature.page("/sign-in", public=True)
 async def sign_in_page(ctx: Context, next: Text = "/") -> Page:
-    return Page("accounts/sign_in.html", email="", next=_local(next), error="")
+    return _sign_in_page(ctx, next)
 
 
 @feature.page("/sign-in", method="POST", public=True)
@@ -43,9 +44,7 @@ async def sign_in(ctx: Context, data: SignInForm) -> Page | Redirect:
     try:
         await _open_session(ctx, data.email, data.password)
     except (Unauthenticated, Invalid) as error:
-        return Page(
-            "accounts/sign_in.html", status=error.status, email=data.email, next=_local(data.next), error=error.detail
-        )
+        return _sign_in_page(ctx, data.next, status=error.status, email=data.email, error=error.detail)
     return Redirect(_local(data.next))
 
 
@@ -90,6 +89,18 @@ async def set_theme(ctx: Context, data: ThemeForm) -> Redirect:
     referer = urlsplit(ctx.request.headers.get("referer", ""))
     same = referer.netloc == ctx.request.host
     return Redirect(_local(f"{referer.path}?{referer.query}" if referer.query else referer.path) if same else "/")
+
+
+def _sign_in_page(ctx: Context, next: str, *, status: int = 200, email: str = "", error: str = "") -> Page:
+    demo = ctx.service(DemoAccounts)
+    return Page(
+        "accounts/sign_in.html",
+        status=status,
+        email=email,
+        next=_local(next),
+        error=error,
+        demo_accounts=demo if demo.accounts else None,
+    )
 
 
 async def _open_session(ctx: Context, email: str, password: str) -> None:

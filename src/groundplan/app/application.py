@@ -1,13 +1,20 @@
 """The app: an ordered list of features and what its roles may do."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from groundplan.app.feature import Fault, Feature
 from groundplan.app.route import Route, build
 from groundplan.core.errors import ConfigurationError
 from groundplan.messaging.handlers import Handlers
 from groundplan.security.principal import EVERYTHING, Roles
+
+
+class DemoAccounts(NamedTuple):
+    """Of the seed, for whoever tries the app: one password, and (email, role) of each."""
+
+    password: str
+    accounts: list[tuple[str, str]]
 
 
 class App:

@@ -1,9 +1,8 @@
 """The console's reading API, and the fault switches."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -23,6 +22,7 @@ from groundplan.console.views import (
     TraceView,
 )
 from groundplan.core.errors import NotFound
+from groundplan.integrations.mail.port import Mailbox
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.stats import QueueRow, QueueStats
 
@@ -38,15 +38,6 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Status = Literal["", "2", "3", "4", "5"]
 Role = Literal["", "web", "api", "worker"]
 Level = Literal["", "warning", "error"]
-
-
-@runtime_checkable
-class Inbox(Protocol):
-    """A mail transport that keeps what it was given, instead of sending it out. Blocking."""
-
-    def list(self, limit: int) -> Sequence[Any]: ...
-
-    def get(self, mail_id: str) -> Any: ...
 
 
 class FaultSwitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,14 +129,14 @@ async def get_queue(ctx: Context) -> list[QueueRow]:
 @feature.get("/console/inbox", permission=READ)
 async def list_mails(ctx: Context, limit: Limit = 50) -> list[MailView]:
     """The mails that this deployment sent, where it keeps them instead of sending them out. Newest first."""
-    found = await asyncio.to_thread(_inbox(ctx).list, limit)
+    found = await asyncio.to_thread(ctx.service(Mailbox).list, limit)
     return [_mail(mail) for mail in found]
 
 
 @feature.get("/console/inbox/{mail_id}", permission=READ)
 async def get_mail(ctx: Context, mail_id: str) -> MailView:
     """One mail that this deployment kept."""
-    return _mail(await asyncio.to_thread(_inbox(ctx).get, mail_id))
+    return _mail(await asyncio.to_thread(ctx.service(Mailbox).get, mail_id))
 
 
 @feature.get("/console/faults", permission=READ)
@@ -168,10 +159,3 @@ def _view(record: Any, kind: type[V]) -> V:
 
 def _mail(kept: Any) -> MailView:
     return msgspec.convert(kept, MailView, from_attributes=True)
-
-
-def _inbox(ctx: Context) -> Inbox:
-    transport = ctx.mail.transport
-    if not isinstance(transport, Inbox):
-        raise NotFound("This deployment sends its mails out and keeps none.")
-    return transport

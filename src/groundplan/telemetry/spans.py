@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from groundplan.core.context import RequestContext, changed, current
+from groundplan.core.errors import Refused
 from groundplan.core.ids import span_id as new_span_id
 
 MOST_SPANS = 1000
@@ -69,7 +70,11 @@ def span(component: str, name: str, shape: str = "work", **attributes: Attribute
         try:
             yield here
         except BaseException as error:
-            here.error = here.error or f"{type(error).__name__}: {error}"[:500]
+            text = f"{type(error).__name__}: {error}"[:500]
+            if isinstance(error, Refused):
+                here.attributes["refused"] = text  # the caller's mistake, not a failure of this part
+            else:
+                here.error = here.error or text
             raise
         finally:
             elapsed = (time.perf_counter_ns() - started) // 1000
