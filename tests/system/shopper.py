@@ -2,6 +2,7 @@
 
 import re
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -18,6 +19,7 @@ class Shopper:
         self.url = url
         self.email = email
         self.browser = httpx2.Client(base_url=url, headers={"origin": url}, timeout=30, trust_env=False)
+        weakref.finalize(self, self.browser.close)
 
     def sign_in(self) -> "Shopper":
         done = self.browser.post("/sign-in", data={"email": self.email, "password": PASSWORD, "next": "/"})
@@ -31,9 +33,11 @@ class Shopper:
         return str(done.json()["token"])
 
     def script(self, token: str) -> httpx2.Client:
-        return httpx2.Client(
+        client = httpx2.Client(
             base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False
         )
+        weakref.finalize(self, client.close)
+        return client
 
     def products(self, **query: Any) -> list[dict[str, Any]]:
         found = self.browser.get("/api/v1/products", params=query)

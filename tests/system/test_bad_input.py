@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from database import ask
-from shopper import PASSWORD, Shopper
+
+from tests.system.database import ask
+from tests.system.shopper import PASSWORD, Shopper
 
 NASTY = [
     "'; DROP TABLE orders; --",
@@ -178,8 +179,9 @@ def test_headers(service: Any) -> None:
     for key in ("", "x" * 300, "tab\there"):
         _is_problem(client.post("/api/v1/orders", json=body, headers={"idempotency-key": key}))
     for authorization in ("Bearer", "Bearer x", f"Basic {token}", "Bearer " + "x" * 5000, "Bearer \xe9"):
-        raw = httpx2.Client(base_url=service.url, headers=[(b"authorization", authorization.encode("latin-1"))])
-        _is_problem(raw.get("/api/v1/orders"))
+        headers = [(b"authorization", authorization.encode("latin-1"))]
+        with httpx2.Client(base_url=service.url, headers=headers) as raw:
+            _is_problem(raw.get("/api/v1/orders"))
     for header, value in (("traceparent", "nonsense"), ("x-request-id", "'; drop"), ("cookie", "session=;;;=")):
         assert client.get("/api/v1/products", headers={header: value}).status_code == 200
     _is_problem(httpx2.get(f"{service.url}/api/v1/orders", headers={"groundplan-assertion": "forged.forged"}))

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
-from database import ask
-from shopper import Shopper
+from tests.system.database import ask
+from tests.system.shopper import Shopper
 
 
 def _order(client: Any, product_id: str, key: str, quantity: int = 1) -> Any:

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from shopper import Shopper, wait_for
-
 from groundplan.console.queries import TelemetryQueries
 from groundplan.console.store import TelemetryStore
 from groundplan.testing.platform import free_port
 from groundplan.testing.postgres import PostgresServer
+from tests.system.shopper import Shopper, wait_for
 
 
 def test_one_trace_from_page_to_receipt(

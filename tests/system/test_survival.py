@@ -6,10 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from database import ask
-from shopper import Shopper, wait_for
 
 from groundplan.testing.postgres import PostgresServer
+from tests.system.database import ask
+from tests.system.shopper import Shopper, wait_for
 
 
 def _mails(project: Path) -> list[dict[str, Any]]:

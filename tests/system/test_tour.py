@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from groundplan.testing.browser import open_browser, screenshot
-from shopper import PASSWORD
+from tests.system.shopper import PASSWORD
 
 # Where to leave pictures of the pages on the way; nowhere unless asked for.
 PICTURES = os.environ.get("TOUR_PICTURES")
