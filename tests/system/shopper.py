@@ -2,7 +2,6 @@
 
 import re
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -14,12 +13,18 @@ T = TypeVar("T")
 PASSWORD = "apples on a rainy day"
 
 
+class Client(httpx2.Client):
+    """Closes its connections when the test lets go of it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Shopper:
     def __init__(self, url: str, *, email: str = "mara@northside.example") -> None:
         self.url = url
         self.email = email
-        self.browser = httpx2.Client(base_url=url, headers={"origin": url}, timeout=30, trust_env=False)
-        weakref.finalize(self, self.browser.close)
+        self.browser = Client(base_url=url, headers={"origin": url}, timeout=30, trust_env=False)
 
     def sign_in(self) -> "Shopper":
         done = self.browser.post("/sign-in", data={"email": self.email, "password": PASSWORD, "next": "/"})
@@ -33,11 +38,7 @@ class Shopper:
         return str(done.json()["token"])
 
     def script(self, token: str) -> httpx2.Client:
-        client = httpx2.Client(
-            base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False
-        )
-        weakref.finalize(self, client.close)
-        return client
+        return Client(base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False)
 
     def products(self, **query: Any) -> list[dict[str, Any]]:
         found = self.browser.get("/api/v1/products", params=query)
