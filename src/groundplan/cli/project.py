@@ -1,4 +1,4 @@
-"""The project around the command: its root, its settings, its app."""
+"""The project around the command: its root, its settings, its app. Only what is asked for is loaded."""
 
 import importlib
 import os
@@ -6,10 +6,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from groundplan.app.application import App
 from groundplan.core.errors import ConfigurationError
-from groundplan.settings import Loaded, load
+
+if TYPE_CHECKING:
+    from groundplan.app.application import App
+    from groundplan.settings import Loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +21,15 @@ class Project:
     app_path: str
     """``module:attribute``, from ``[tool.groundplan] app`` in pyproject.toml."""
 
-    def settings(self, **overrides: str | int | None) -> Loaded:
+    def settings(self, **overrides: str | int | None) -> "Loaded":
+        from groundplan.settings import load
+
         given: Mapping[str, str] = {name: str(value) for name, value in overrides.items() if value is not None}
         return load(root=self.root, environ=os.environ, overrides=given)
 
-    def app(self) -> App:
+    def app(self) -> "App":
+        from groundplan.app.application import App
+
         module, _, attribute = self.app_path.partition(":")
         try:
             found = getattr(importlib.import_module(module), attribute)
