@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from groundplan.app.route import Declaration, Kind
 from groundplan.core.retry import Retry
@@ -30,6 +30,18 @@ class Fault:
     title: str
     event: type[Event]
     spoil: Callable[[Any], Any]
+
+
+class WriteOptions(TypedDict, total=False):
+    """Who may call a write, and how it runs."""
+
+    permission: str | None
+    public: bool
+    idempotent: bool
+    """It needs an Idempotency-Key, and repeating it is safe."""
+    transaction: bool
+    """False for one that calls the outside: it opens its own, short one."""
+    status: int | None
 
 
 class Feature:
@@ -61,48 +73,20 @@ class Feature:
     def get(self, path: str, *, permission: str | None = None, public: bool = False) -> Callable[[F], F]:
         return self._route("api", "GET", path, permission=permission, public=public)
 
-    def post(
-        self,
-        path: str,
-        *,
-        permission: str | None = None,
-        public: bool = False,
-        idempotent: bool = False,
-        transaction: bool = True,
-        status: int | None = None,
-    ) -> Callable[[F], F]:
-        """A write. ``transaction=False`` is for one that calls the outside: it opens its own, short one."""
-        return self._route("api", "POST", path, permission, public, idempotent, transaction, status)
+    def post(self, path: str, **options: Unpack[WriteOptions]) -> Callable[[F], F]:
+        return self._route("api", "POST", path, **options)
 
-    def put(
-        self,
-        path: str,
-        *,
-        permission: str | None = None,
-        public: bool = False,
-        idempotent: bool = False,
-        transaction: bool = True,
-        status: int | None = None,
-    ) -> Callable[[F], F]:
-        return self._route("api", "PUT", path, permission, public, idempotent, transaction, status)
+    def put(self, path: str, **options: Unpack[WriteOptions]) -> Callable[[F], F]:
+        return self._route("api", "PUT", path, **options)
 
-    def delete(
-        self,
-        path: str,
-        *,
-        permission: str | None = None,
-        public: bool = False,
-        idempotent: bool = False,
-        transaction: bool = True,
-        status: int | None = None,
-    ) -> Callable[[F], F]:
-        return self._route("api", "DELETE", path, permission, public, idempotent, transaction, status)
+    def delete(self, path: str, **options: Unpack[WriteOptions]) -> Callable[[F], F]:
+        return self._route("api", "DELETE", path, **options)
 
     def page(
         self, path: str, *, method: str = "GET", permission: str | None = None, public: bool = False
     ) -> Callable[[F], F]:
         """A server-rendered page, or with ``method="POST"`` a form's target. It has no database: it calls the API."""
-        return self._route("page", method, path, permission, public, transaction=False)
+        return self._route("page", method, path, permission=permission, public=public, transaction=False)
 
     def webhook(self, source: str) -> Callable[[F], F]:
         """POST /webhooks/in/{source}: takes ``data: bytes`` as sent; the function verifies the signature itself."""
@@ -140,17 +124,7 @@ class Feature:
 
         return collect
 
-    def _route(
-        self,
-        kind: Kind,
-        method: str,
-        path: str,
-        permission: str | None = None,
-        public: bool = False,
-        idempotent: bool = False,
-        transaction: bool = True,
-        status: int | None = None,
-    ) -> Callable[[F], F]:
+    def _route(self, kind: Kind, method: str, path: str, **options: Unpack[WriteOptions]) -> Callable[[F], F]:
         def collect(function: F) -> F:
             self.declarations.append(
                 Declaration(
@@ -158,11 +132,11 @@ class Feature:
                     kind=kind,
                     method=method,
                     path=path,
-                    permission=permission,
-                    public=public,
-                    idempotent=idempotent,
-                    transaction=transaction,
-                    status=status,
+                    permission=options.get("permission"),
+                    public=options.get("public", False),
+                    idempotent=options.get("idempotent", False),
+                    transaction=options.get("transaction", True),
+                    status=options.get("status"),
                 )
             )
             return function

@@ -20,8 +20,8 @@ from groundplan.core.ids import span_id, trace_id, uuid7
 from groundplan.telemetry import RequestRecord, Telemetry
 from groundplan.telemetry.spans import record
 
-_PLUMBING = ("/static/", "/healthz", "/readyz", "/metrics")
-"""Served without tenant, user or trace."""
+_PLUMBING = ("/static/", "/healthz", "/readyz")
+"""Served without tenant, user or trace; so is /metrics outside production."""
 
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -50,11 +50,12 @@ class Gate:
         self._identity = identity
         self._telemetry = telemetry
         self._https = services.settings.env in ("staging", "prod")
+        self._plumbing = _PLUMBING if services.settings.env == "prod" else (*_PLUMBING, "/metrics")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
-        elif scope["path"].startswith(_PLUMBING):
+        elif scope["path"].startswith(self._plumbing):
             scope["groundplan"] = None
             await self._inner(scope, receive, send)
         else:

@@ -15,6 +15,8 @@ from groundplan.backend.web.static import StaticFiles
 from groundplan.core.errors import Forbidden, NotFound
 from groundplan.telemetry import Metrics
 
+METRICS_PERMISSION = "metrics:read"
+
 
 def plumbing(health: Health, metrics: Metrics, static: StaticFiles, *, open_metrics: bool) -> list[Any]:
     """``open_metrics``: anyone may read /metrics; in production only who holds ``metrics:read``."""
@@ -35,7 +37,8 @@ def plumbing(health: Health, metrics: Metrics, static: StaticFiles, *, open_metr
     @get("/metrics", include_in_schema=False)
     async def read_metrics(request: Request[Any, Any, Any]) -> ASGIResponse:
         if not open_metrics:
-            raise NotFound("Metrics are served on their own port in production.")
+            context: Context = request.scope["groundplan"]  # type: ignore[typeddict-item]
+            context.require(METRICS_PERMISSION)
         return ASGIResponse(body=metrics.render(), media_type="text/plain; version=0.0.4")
 
     @get("/static/{name:str}", include_in_schema=False)

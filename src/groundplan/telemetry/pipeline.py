@@ -155,6 +155,7 @@ class AccessLines:
         line = self._short(at, done) if self._pretty else self._json(at, done)
         try:
             self._stream.write(line + "\n")
+            self._stream.flush()
         except (OSError, ValueError):
             return  # a closed pipe must not fail the request
 

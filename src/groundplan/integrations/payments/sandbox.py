@@ -1,7 +1,5 @@
 """The sandbox gateway: no money, no state. All it knows of a payment travels in the signed address of its page."""
 
-import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -11,6 +9,7 @@ import msgspec
 
 from groundplan.core.clock import Clock
 from groundplan.core.errors import ConfigurationError, Invalid, Unauthenticated
+from groundplan.core.sealed import Seal
 from groundplan.integrations.payments.port import Charge, Checkout, PaymentEvent
 from groundplan.integrations.payments.signature import Signature
 from groundplan.net.client import Outbound
@@ -34,6 +33,7 @@ class SandboxGateway:
         if env == "prod":
             raise ConfigurationError("The sandbox gateway moves no money, so it cannot take payments in production.")
         self._key = key
+        self._seal = Seal(hmac.digest(key, b"page", "sha256"))
         self._outbound = outbound
         self._clock = clock
         self._callback_url = callback_url
@@ -54,7 +54,7 @@ class SandboxGateway:
         payment = OpenPayment(
             id=payment_id, charge=charge, expires_at=int(self._clock.now().timestamp()) + PAGE_SECONDS
         )
-        return Checkout(payment_id, f"{self._page_url}/sandbox/payments/{self._seal(payment)}")
+        return Checkout(payment_id, f"{self._page_url}/sandbox/payments/{self._seal.close(payment)}")
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent:
         self._signature.verify(headers, body)
@@ -66,11 +66,8 @@ class SandboxGateway:
     def opened(self, token: str) -> OpenPayment:
         """The payment in a page's address. Raises Unauthenticated where it was changed or is an hour old."""
         try:
-            body, mac = (base64.urlsafe_b64decode(part) for part in token.split("."))
-            if not hmac.compare_digest(mac, hmac.digest(self._key, body, "sha256")):
-                raise ValueError("forged")
-            payment = msgspec.json.decode(body, type=OpenPayment)
-        except (ValueError, binascii.Error, msgspec.DecodeError) as error:
+            payment = self._seal.open(token, OpenPayment)
+        except ValueError as error:
             raise Unauthenticated("This payment page's address is not valid.") from error
         if payment.expires_at < self._clock.now().timestamp():
             raise Unauthenticated("This payment page has expired. Start paying again from your order.")
@@ -103,8 +100,3 @@ class SandboxGateway:
             await self._outbound.request(
                 "POST", self._callback_url, content=body, headers=headers, component="Payments"
             )
-
-    def _seal(self, payment: OpenPayment) -> str:
-        body = msgspec.json.encode(payment)
-        parts = (body, hmac.digest(self._key, body, "sha256"))
-        return ".".join(base64.urlsafe_b64encode(part).decode() for part in parts)
