@@ -28,7 +28,10 @@ class Seal:
             raise ValueError("not sealed text") from error
         if not hmac.compare_digest(mac, self._mac(body)):
             raise ValueError("the seal is broken")
-        return msgspec.json.decode(body, type=kind)
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as error:
+            raise ValueError("sealed, but not what was expected") from error
 
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")
