@@ -14,6 +14,7 @@ from groundplan.backend.gate import Gate
 from groundplan.backend.http import http_app
 from groundplan.backend.identity import Identity
 from groundplan.backend.plumbing import plumbing
+from groundplan.backend.refusals import Refusals
 from groundplan.backend.web.render import Renderer
 from groundplan.backend.web.static import StaticFiles
 from groundplan.security.assertion import Assertions
@@ -41,17 +42,19 @@ def http_application(
     """``extra`` are Litestar handlers that belong to no feature: the pages of a sandbox, a mounted application."""
     settings = services.settings
     renderer = Renderer(template_folders(services.assembly), static, env_name=settings.env)
+    refusals = Refusals(renderer, services.log)
     open_metrics = settings.env != "prod"
     inner = http_app(
         services,
         calls,
         renderer,
+        refusals,
         routes=[route for route in services.assembly.routes if route.kind in _KINDS[role]],
         extra=[*plumbing(services.registry[Health], metrics, static, open_metrics=open_metrics), *extra],
         version=__version__,
     )
     identity = Identity(services.tenants, services.registry[Sessions], services.registry[Assertions])
-    return Gate(inner, services, calls, identity, telemetry)
+    return Gate(inner, services, calls, identity, telemetry, refusals)
 
 
 def template_folders(assembly: Assembly) -> list[Path]:

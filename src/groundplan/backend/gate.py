@@ -13,15 +13,18 @@ from groundplan.app.request import Request
 from groundplan.app.route import template
 from groundplan.app.services import Services
 from groundplan.backend.identity import Identity
-from groundplan.backend.problem import problem_response
-from groundplan.core.context import RequestContext, entered, parse_traceparent
-from groundplan.core.errors import GroundplanError
+from groundplan.backend.refusals import Refusals
+from groundplan.core.context import RequestContext, changed, entered, parse_traceparent
+from groundplan.core.errors import NotFound
 from groundplan.core.ids import span_id, trace_id, uuid7
 from groundplan.telemetry import RequestRecord, Telemetry
 from groundplan.telemetry.spans import record
 
 _PLUMBING = ("/static/", "/healthz", "/readyz")
 """Served without tenant, user or trace; so is /metrics outside production."""
+
+_TENANTLESS = ("/webhooks/", "/docs", "/sandbox/", "/metrics")
+"""Everything else belongs to a tenant. A webhook names its own, in content that is signed."""
 
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -43,12 +46,14 @@ class Gate:
         calls: Calls,
         identity: Identity,
         telemetry: Telemetry,
+        refusals: Refusals,
     ) -> None:
         self._inner = inner
         self._services = services
         self._calls = calls
         self._identity = identity
         self._telemetry = telemetry
+        self._refusals = refusals
         self._https = services.settings.env in ("staging", "prod")
         self._plumbing = _PLUMBING if services.settings.env == "prod" else (*_PLUMBING, "/metrics")
 
@@ -75,8 +80,7 @@ class Gate:
         scope["groundplan"] = None
         scope["csp_nonce"] = nonce = secrets.token_urlsafe(16) if is_page else ""
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
-        status = 500
-        error = ""
+        status = 0
 
         async def send_with_headers(message: Any) -> None:
             nonlocal status
@@ -88,15 +92,17 @@ class Gate:
         with entered(context):
             unit: Context | None = None
             try:
-                unit = await self._identify(scope, request)
-                scope["groundplan"] = unit
-                await self._inner(scope, receive, send_with_headers)
-            except GroundplanError as refused:
-                error = f"{type(refused).__name__}: {refused.detail}"
-                await problem_response(refused, request.path)(scope, receive, send_with_headers)
+                scope["groundplan"] = unit = await self._identify(request)
+                tenant = unit.tenant.slug if unit.has_tenant else ""
+                with changed(tenant=tenant, user_id=unit.user.id if unit.user else None):
+                    await self._inner(scope, receive, send_with_headers)
+            except Exception as raised:
+                if status:
+                    raise  # the reply has begun: too late for another
+                await self._refusals.reply(scope, raised)(scope, receive, send_with_headers)
         duration_us = (time.perf_counter_ns() - started) // 1000
         route = template(scope.get("path_template") or "unmatched")
-        error = error or scope.get("groundplan_error", "")
+        error = scope.get("groundplan_error", "")
         with entered(context):
             record(
                 "Web" if is_page else "API",
@@ -130,9 +136,11 @@ class Gate:
                 ),
             )
 
-    async def _identify(self, scope: Any, request: Request) -> Context:
+    async def _identify(self, request: Request) -> Context:
         await self._services.overrides.refresh()
         tenant, user = await self._identity.of(request)
+        if tenant is None and not request.path.startswith(_TENANTLESS):
+            raise NotFound("No store answers at this host.")
         return Context(
             self._services,
             self._calls,

@@ -17,12 +17,19 @@ from groundplan.backend.web.render import Renderer
 
 
 def http_app(
-    services: Services, calls: Calls, renderer: Renderer, *, routes: Sequence[Route], extra: Sequence[Any], version: str
+    services: Services,
+    calls: Calls,
+    renderer: Renderer,
+    refusals: Refusals,
+    *,
+    routes: Sequence[Route],
+    extra: Sequence[Any],
+    version: str,
 ) -> Litestar:
     """``routes`` are those of this role; ``extra`` are plain Litestar handlers: plumbing, sandbox pages, mounts."""
     return Litestar(
         [*handlers(tuple(routes), calls, renderer), *extra, *docs_routes(renderer)],
-        exception_handlers={Exception: Refusals(renderer, services.log)},
+        exception_handlers={Exception: refusals},
         request_max_body_size=BODY_LIMIT,
         openapi_config=OpenAPIConfig(
             title=services.assembly.app.name.capitalize(),

@@ -1,7 +1,5 @@
 """Errors as problem details (RFC 9457), for everything that is not a page."""
 
-from typing import Any
-
 import msgspec
 
 from groundplan.core.context import current
@@ -50,16 +48,3 @@ def problem_headers(error: GroundplanError) -> dict[str, str]:
     if error.status in (409, 429, 503) and error.retryable:
         return {"retry-after": "1"}
     return {}
-
-
-def problem_response(error: GroundplanError, path: str) -> Any:
-    """A plain ASGI application that answers with the problem."""
-
-    async def respond(scope: Any, receive: Any, send: Any) -> None:
-        body = encode_problem(problem_of(error, path))
-        headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem_headers(error)}
-        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": error.status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
-
-    return respond

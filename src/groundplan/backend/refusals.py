@@ -84,15 +84,19 @@ def _field_errors(error: ValidationException) -> tuple[FieldError, ...]:
 
 
 class Refusals:
-    """Litestar's exception handler for everything."""
+    """Litestar's exception handler for everything, and the gate's for what happens before Litestar."""
 
     def __init__(self, render: Callable[[Page, Context | None, Any], bytes], log: Any) -> None:
         self._render = render
         self._log = log
 
     def __call__(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        return _Raw(self.reply(request.scope, error))
+
+    def reply(self, scope: Any, error: Exception) -> ASGIResponse:
+        """Leaves what went wrong in the scope, for the access line; a 5xx is logged with its stack."""
         refusal = as_groundplan_error(error)
-        request.scope["groundplan_error"] = f"{type(error).__name__}: {error}"[:500]  # type: ignore[typeddict-unknown-key]
+        scope["groundplan_error"] = f"{type(error).__name__}: {error}"[:500]
         if refusal.status >= 500:
             self._log.error(
                 "request failed",
@@ -100,25 +104,19 @@ class Refusals:
                 detail=str(error)[:2000],
                 stack="".join(traceback.format_exception(error))[-8000:],
             )
-        return _Raw(self._reply(request, refusal))
-
-    def _reply(self, request: Request[Any, Any, Any], refusal: GroundplanError) -> ASGIResponse:
-        path = request.scope["path"]
-        if path.startswith(("/api/", "/webhooks/", "/objects/")) or "json" in request.headers.get("accept", ""):
-            body = encode_problem(problem_of(refusal, path))
+        if _wants_problem(scope):
             return ASGIResponse(
-                body=body, status_code=refusal.status, media_type=MEDIA_TYPE, headers=problem_headers(refusal)
+                body=encode_problem(problem_of(refusal, scope["path"])),
+                status_code=refusal.status,
+                media_type=MEDIA_TYPE,
+                headers=problem_headers(refusal),
             )
-        context: Context | None = request.scope.get("groundplan")  # type: ignore[assignment]
-        if refusal.status == 401 and request.method == "GET":
-            return ASGIResponse(
-                status_code=303, headers={"location": f"/sign-in?next={_quoted(request)}"}, media_type="text/plain"
-            )
-        problem = problem_of(refusal, path)
-        page = Page("errors/error.html", status=refusal.status, problem=problem)
-        return ASGIResponse(
-            body=self._render(page, context, request.scope), status_code=refusal.status, media_type="text/html"
-        )
+        if refusal.status == 401 and scope["method"] == "GET":
+            headers = {"location": f"/sign-in?next={_address(scope)}"}
+            return ASGIResponse(status_code=303, headers=headers, media_type="text/plain")
+        page = Page("errors/error.html", status=refusal.status, problem=problem_of(refusal, scope["path"]))
+        body = self._render(page, scope.get("groundplan"), scope)
+        return ASGIResponse(body=body, status_code=refusal.status, media_type="text/html")
 
 
 class _Raw(Response[Any]):
@@ -132,6 +130,11 @@ class _Raw(Response[Any]):
         return self._ready
 
 
-def _quoted(request: Request[Any, Any, Any]) -> str:
-    query = request.scope.get("query_string", b"").decode("latin-1")
-    return quote(request.scope["path"] + (f"?{query}" if query else ""), safe="")
+def _wants_problem(scope: Any) -> bool:
+    accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+    return scope["path"].startswith(("/api/", "/webhooks/", "/objects/")) or b"json" in accept
+
+
+def _address(scope: Any) -> str:
+    query = scope.get("query_string", b"").decode("latin-1")
+    return quote(scope["path"] + (f"?{query}" if query else ""), safe="")

@@ -51,10 +51,14 @@ def _start(project: Project, port: int | None) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "groundplan.cli", "run", "--role", "all", "--prepare"]
     if port is not None:
         command += ["--port", str(port)]
-    environment = os.environ | {"APP_ENV": "local", "PYTHONPYCACHEPREFIX": str(project.root / "var" / "pycache")}
+    environment = os.environ | {
+        "APP_ENV": "local",
+        "GROUNDPLAN_PARENT_PIPE": "1",
+        "PYTHONPYCACHEPREFIX": str(project.root / "var" / "pycache"),
+    }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling everything anew costs a second at every start
     # A group of its own: Ctrl-C reaches this process alone, which then stops the child in order.
-    return subprocess.Popen(command, cwd=project.root, env=environment, start_new_session=True)
+    return subprocess.Popen(command, cwd=project.root, env=environment, stdin=subprocess.PIPE, start_new_session=True)
 
 
 def _stop(child: "subprocess.Popen[bytes]") -> None:

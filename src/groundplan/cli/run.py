@@ -1,6 +1,8 @@
 """``groundplan run``: serve one role until a signal."""
 
 import asyncio
+import os
+import signal
 import socket
 import sys
 import time
@@ -11,6 +13,8 @@ from groundplan.core.errors import ConfigurationError
 from groundplan.data.database import migrate
 from groundplan.settings import Settings
 from groundplan.wiring import Role, application_role, build, histories
+
+PARENT_PIPE = "GROUNDPLAN_PARENT_PIPE"
 
 
 def run(role: Role, *, port: int | None, host: str | None, prepare: bool) -> int:
@@ -33,6 +37,7 @@ async def _run(project: Project, settings: Settings, role: Role, *, prepare: boo
             print(f"Migrated {line}", flush=True)
         await seed_database(settings, app)
     await _check_migrated(settings, project)
+    _stop_with_parent()
     process = build(settings, app, role, pretty=settings.env == "local" and sys.stdout.isatty())
 
     def ready() -> None:
@@ -50,6 +55,18 @@ async def _run(project: Project, settings: Settings, role: Role, *, prepare: boo
         readiness_seconds=0 if settings.env in ("local", "ci") else settings.readiness_seconds,
         ready=ready,
     )
+
+
+def _stop_with_parent() -> None:
+    """Under `groundplan dev`, stdin is a pipe that closes with it, however it ends; then this process must not stay."""
+    if not os.environ.get(PARENT_PIPE):
+        return
+
+    def heard() -> None:
+        if not os.read(0, 1):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    asyncio.get_running_loop().add_reader(0, heard)
 
 
 def _check_port(settings: Settings) -> None:

@@ -32,7 +32,8 @@ class RequestContext:
     role: str = "web"
     trace_id: str = field(default_factory=trace_id)
     span_id: str = field(default_factory=span_id)
-    tenant_id: UUID | None = None
+    tenant: str = ""
+    """The tenant's slug, for logs and telemetry."""
     user_id: UUID | None = None
     deadline: float | None = None
     """On the monotonic clock, in seconds."""

@@ -1,5 +1,7 @@
 """The outbound client: a deadline on every call, the trace carried along, failures in our own words."""
 
+import asyncio
+import importlib
 from typing import Any
 
 import msgspec
@@ -31,6 +33,13 @@ class Outbound:
         if self._client is not None:
             await self._client.aclose()
 
+    async def _library(self) -> Any:
+        """Loaded at the first call, in a thread, because that takes as long as a hundred requests."""
+        library = await asyncio.to_thread(importlib.import_module, "httpx2")
+        if self._client is None:
+            self._client = library.AsyncClient(follow_redirects=False, trust_env=False)
+        return library
+
     async def request(
         self,
         method: str,
@@ -50,16 +59,13 @@ class Outbound:
             OutsideCallFailed: no answer, or with ``raise_for`` a 5xx.
             OutsideCallRefused: with ``raise_for`` a 4xx.
         """
-        import httpx2
-
+        httpx2 = await self._library()
         refuse_open_transaction(f"{method} {url}")
         context = current()
         if context is not None and context.deadline is not None:
             timeout = min(timeout, context.deadline - self._clock.monotonic())
             if timeout <= 0:
                 raise DeadlineExceeded(f"No time was left to call {component}.")
-        if self._client is None:
-            self._client = httpx2.AsyncClient(follow_redirects=False, trust_env=False)
         address = httpx2.URL(url)
         with span(component, f"{method} {address.host}{address.path}", "out") as calling:
             sent = dict(headers or {})

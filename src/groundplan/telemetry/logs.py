@@ -76,7 +76,7 @@ def _with_context(_: Any, level: str, fields: Fields) -> Fields:
             "span_id": context.span_id,
             "request_id": context.request_id,
             "user_id": str(context.user_id or ""),
-            "tenant": str(context.tenant_id or ""),
+            "tenant": context.tenant,
         }
     return {**line, **fields}
 

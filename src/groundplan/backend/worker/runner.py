@@ -18,6 +18,7 @@ from groundplan.data.database.uow import Transaction
 from groundplan.messaging.deliveries import Deliveries, Failure
 from groundplan.messaging.handlers import Handler
 from groundplan.messaging.message import Delivery, decode
+from groundplan.security.principal import Tenant
 from groundplan.telemetry import RequestRecord, Telemetry
 from groundplan.telemetry.spans import record
 
@@ -48,19 +49,20 @@ class Runner:
     async def run(self, delivery: Delivery, handler: Handler) -> None:
         """Never raises for a failing handler; the delivery ends acknowledged, postponed, dead or lost to another."""
         parent = parse_traceparent(delivery.traceparent)
+        tenant = await self._services.tenants.by_id(delivery.tenant_id) if delivery.tenant_id else None
         context = RequestContext(
             request_id=delivery.request_id,
             role="worker",
             trace_id=parent[0] if parent else trace_id(),
             span_id=span_id(),
-            tenant_id=delivery.tenant_id,
+            tenant=tenant.slug if tenant else "",
             user_id=delivery.user_id,
             deadline=self._services.clock.monotonic() + handler.timeout,
         )
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         with entered(context):
             self._record_waiting(delivery, started_us, parent[1] if parent else "")
-            error = await self._attempt(delivery, handler)
+            error = await self._attempt(delivery, handler, tenant)
             duration_us = (time.perf_counter_ns() - started) // 1000
             status = 200 if error is None else error.status
             text = f"{type(error).__name__}: {error}"[:500] if error else ""
@@ -76,7 +78,6 @@ class Runner:
                 attempt=delivery.attempt,
                 message_id=str(delivery.id),
             )
-            tenant = await self._services.tenants.by_id(delivery.tenant_id) if delivery.tenant_id else None
             self._telemetry.finish(
                 context,
                 RequestRecord(
@@ -98,10 +99,10 @@ class Runner:
                 ),
             )
 
-    async def _attempt(self, delivery: Delivery, handler: Handler) -> GroundplanError | None:
+    async def _attempt(self, delivery: Delivery, handler: Handler, tenant: Tenant | None) -> GroundplanError | None:
         started_at = self._services.clock.now()
         try:
-            await self._handle(delivery, handler)
+            await self._handle(delivery, handler, tenant)
         except LeaseLost as lost:
             self._services.log.warning("lease lost", handler=handler.name, message_id=str(delivery.id))
             return lost
@@ -120,9 +121,9 @@ class Runner:
             return error
         return None
 
-    async def _handle(self, delivery: Delivery, handler: Handler) -> None:
+    async def _handle(self, delivery: Delivery, handler: Handler, tenant: Tenant | None) -> None:
         message = decode(handler.message, delivery.payload)
-        context = await self._context(delivery)
+        context = await self._context(delivery, tenant)
         try:
             async with asyncio.timeout(handler.timeout):
                 await handler.function(context, message)
@@ -135,11 +136,10 @@ class Runner:
         if not context.acknowledged:
             self._finished(delivery)
 
-    async def _context(self, delivery: Delivery) -> Context:
+    async def _context(self, delivery: Delivery, tenant: Tenant | None) -> Context:
         """As the message's user, or as the system of its tenant."""
         services = self._services
         await services.overrides.refresh()
-        tenant = await services.tenants.by_id(delivery.tenant_id) if delivery.tenant_id else None
         user = await services.users.get(delivery.user_id) if delivery.user_id else None
 
         async def acknowledge(transaction: Transaction) -> None:
