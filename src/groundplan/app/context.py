@@ -61,6 +61,7 @@ class Context:
         self._calls = calls
         self._tenant = tenant
         self._reader: Reader | None = None
+        self._derived: list[Context] = []
         self._transaction: Transaction | None = None
         self._draft: Draft | None = None
         self._acknowledge = acknowledge
@@ -105,7 +106,9 @@ class Context:
         tenant = await self._services.tenants.by_id(tenant_id)
         if tenant is None:
             raise TenantMissing(f"There is no tenant {tenant_id}.")
-        return Context(self._services, self._calls, tenant=tenant, system=True, request=self.request)
+        derived = Context(self._services, self._calls, tenant=tenant, system=True, request=self.request)
+        self._derived.append(derived)
+        return derived
 
     # State
 
@@ -222,8 +225,9 @@ class Context:
 
     async def release(self) -> None:
         """Gives the reading connection back; the next read takes one again."""
-        if self._reader is not None:
-            await self._reader.release()
+        for context in (self, *self._derived):
+            if context._reader is not None:
+                await context._reader.release()
 
     def _read(self) -> Reader:
         self._need_database()

@@ -86,7 +86,10 @@ def _page_endpoint(route: Route, render: Render) -> Endpoint:
 def _webhook_endpoint(route: Route) -> Endpoint:
     async def endpoint(scope: Scope, request: Request[Any, Any, Any]) -> ASGIResponse:
         context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
-        await route.function(context, data=await request.body())
+        try:
+            await route.function(context, data=await request.body())
+        finally:
+            await context.release()
         return ASGIResponse(status_code=204)
 
     return endpoint

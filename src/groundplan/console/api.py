@@ -30,7 +30,6 @@ READ = "console:read"
 WINDOW = timedelta(minutes=5)
 """Of the rates on the map."""
 OWN_PATHS = ("/console", "/api/v1/console")
-_MOST_BATCHES = 10
 
 V = TypeVar("V", bound=msgspec.Struct)
 Search = Annotated[str, msgspec.Meta(max_length=200)]
@@ -49,18 +48,21 @@ async def get_overview(ctx: Context) -> Overview:
     """How every component is, what is waiting, and who called whom in the last five minutes."""
     since_us = int((ctx.now() - WINDOW).timestamp() * 1_000_000)
     dead_letters = ctx.service(DeadLetters)
-    components, rates, queue, dead, newest = await asyncio.gather(
+    slow_us = ctx.settings.trace_slow_ms * 1000
+    components, found, queue, dead, newest = await asyncio.gather(
         ctx.service(Health).check(),
-        asyncio.to_thread(ctx.service(TelemetryQueries).rates, since_us),
+        asyncio.to_thread(ctx.service(TelemetryQueries).rates, since_us, slow_us=slow_us),
         ctx.service(QueueStats).read(),
         dead_letters.count(),
         dead_letters.newest(limit=1),
     )
     return Overview(
         at=ctx.now(),
-        window_seconds=int(WINDOW.total_seconds()),
+        window_seconds=max(1, round(WINDOW.total_seconds() - (found.since_us - since_us) / 1_000_000)),
+        requests=found.requests,
+        traced=found.kept,
         components=components,
-        rates=[_view(found, RateView) for found in rates],
+        rates=[_view(rate, RateView) for rate in found.rates],
         queue=queue,
         dead_letters=dead,
         newest_dead_letter=newest[0] if newest else None,
@@ -79,16 +81,17 @@ async def list_requests(
     limit: Limit = 50,
 ) -> Requests:
     """Requests and handler runs, newest first. ``status`` is a class; ``own`` shows the console's own requests too."""
-    found: list[RequestView] = []
-    read = ctx.service(TelemetryQueries).requests
-    for _ in range(_MOST_BATCHES):
-        batch = await asyncio.to_thread(read, limit=limit, before_us=before_us, q=q, status=status, role=role)
-        found += [_view(item, RequestView) for item in batch if own or not item.path.startswith(OWN_PATHS)]
-        before_us = batch[-1].start_us if len(batch) == limit else None
-        if before_us is None or len(found) >= limit:
-            break
-    items = found[:limit]
-    return Requests(items=items, before_us=items[-1].start_us if len(found) > limit else before_us)
+    found = await asyncio.to_thread(
+        ctx.service(TelemetryQueries).requests,
+        limit=limit + 1,
+        before_us=before_us,
+        q=q,
+        status=status,
+        role=role,
+        without=() if own else OWN_PATHS,
+    )
+    items = [_view(item, RequestView) for item in found[:limit]]
+    return Requests(items=items, before_us=items[-1].start_us if len(found) > limit else None)
 
 
 @feature.get("/console/traces/{trace_id}", permission=READ)
@@ -149,7 +152,7 @@ async def list_faults(ctx: Context) -> list[FaultView]:
 async def set_fault(ctx: Context, name: str, data: FaultSwitch) -> None:
     """Switches a fault on or off. Refused in production."""
     await ctx.service(Faults).set(ctx.tx, name, data.on, by=ctx.user.email if ctx.user else "system")
-    ctx.audit("fault switched on" if data.on else "fault switched off", name)
+    ctx.audit("fault.set", name, on=data.on)
 
 
 def _view(record: Any, kind: type[V]) -> V:

@@ -38,8 +38,10 @@ async def list_dead_letters(
 ) -> DeadLetterList:
     """Messages that gave up, newest first."""
     service = ctx.service(DeadLetters)
+    found = await service.newest(handler=handler, reason=reason, limit=limit)
+    theirs = {dead.tenant_id for dead in found if dead.tenant_id}
     return DeadLetterList(
-        items=await service.newest(handler=handler, reason=reason, limit=limit), total=await service.count()
+        items=found, total=await service.count(), tenants={each: await _slug(ctx, each) for each in theirs}
     )
 
 
@@ -48,13 +50,12 @@ async def get_dead_letter(ctx: Context, dead_letter_id: UUID) -> DeadLetterView:
     """One message that gave up: its payload field by field, and every attempt."""
     service = ctx.service(DeadLetters)
     dead = await service.get(dead_letter_id)
-    tenant = (await ctx.for_tenant(dead.tenant_id)).tenant.slug if dead.tenant_id else ""
     like_it = await service.newest(handler=dead.handler, limit=_LIKE_IT)
     return DeadLetterView(
         dead_letter=dead,
         attempts=await service.attempts(dead_letter_id),
         fields=service.fields(dead),
-        tenant=tenant,
+        tenant=await _slug(ctx, dead.tenant_id) if dead.tenant_id else "",
         others=sum(other.id != dead.id and other.error == dead.error for other in like_it),
     )
 
@@ -72,21 +73,25 @@ async def replay_dead_letter(ctx: Context, dead_letter_id: UUID, data: DeadLette
         ctx.require(EDIT)
         await _edit(ctx, dead_letter_id, data.payload)
     await ctx.service(DeadLetters).replay(ctx.tx, dead_letter_id)
-    ctx.audit("dead letter replayed", str(dead_letter_id))
+    ctx.audit("dead-letter.replay", str(dead_letter_id))
 
 
 @feature.post("/console/dead-letters/{dead_letter_id}/drop", permission=DROP, status=200)
 async def drop_dead_letter(ctx: Context, dead_letter_id: UUID, data: DeadLetterDrop) -> None:
     """Deletes the message for good; the reason goes into the audit log."""
     await ctx.service(DeadLetters).drop(ctx.tx, dead_letter_id)
-    ctx.audit("dead letter dropped", str(dead_letter_id), reason=data.reason)
+    ctx.audit("dead-letter.drop", str(dead_letter_id), reason=data.reason)
 
 
 async def _edit(ctx: Context, dead_letter_id: UUID, payload: dict[str, Any]) -> None:
     service = ctx.service(DeadLetters)
     before = await service.get(dead_letter_id)
     await service.edit(ctx.tx, dead_letter_id, payload, by=ctx.user.email if ctx.user else "system")
-    ctx.audit("dead letter edited", str(dead_letter_id), fields=_changed(before.payload, payload))
+    ctx.audit("dead-letter.edit", str(dead_letter_id), fields=_changed(before.payload, payload))
+
+
+async def _slug(ctx: Context, tenant_id: UUID) -> str:
+    return (await ctx.for_tenant(tenant_id)).tenant.slug
 
 
 def _changed(before: Any, after: dict[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ class DropForm(msgspec.Struct, frozen=True):
 @feature.page("/console/dead-letters", permission=READ)
 async def dead_letters_page(ctx: Context, handler: Search = "", reason: Search = "", done: Search = "") -> Page:
     found = await ctx.api(list_dead_letters, handler=handler, reason=reason, limit=PAGE_SIZE)
-    return show(
+    return await show(
         ctx,
         "console/dead_letters.html",
         found=found,
@@ -51,7 +51,7 @@ async def dead_letters_page(ctx: Context, handler: Search = "", reason: Search =
 
 @feature.page("/console/dead-letters/{dead_letter_id}", permission=READ)
 async def dead_letter_page(ctx: Context, dead_letter_id: UUID, view: Tab = "fields") -> Page:
-    return _page(ctx, await ctx.api(get_dead_letter, dead_letter_id=dead_letter_id), view)
+    return await _page(ctx, await ctx.api(get_dead_letter, dead_letter_id=dead_letter_id), view)
 
 
 @feature.page("/console/dead-letters/{dead_letter_id}/replay", method="POST", permission=REPLAY)
@@ -64,7 +64,7 @@ async def replay(ctx: Context, dead_letter_id: UUID, data: dict[str, str]) -> Pa
         payload = entered.payload() if data.get("do") == "save-replay" else None
         await ctx.api(replay_dead_letter, dead_letter_id=dead_letter_id, data=DeadLetterReplay(payload=payload))
     except (InvalidPayload, Invalid) as error:
-        return _page(ctx, found, view, status=error.status, entered=entered, problems=error.errors, refused=error)
+        return await _page(ctx, found, view, status=error.status, entered=entered, problems=error.errors, refused=error)
     except (Conflict, NotFound):
         return _list("gone")
     return _list("replayed")
@@ -76,7 +76,7 @@ async def drop(ctx: Context, dead_letter_id: UUID, data: DropForm) -> Page | Red
         await ctx.api(drop_dead_letter, dead_letter_id=dead_letter_id, data=DeadLetterDrop(reason=data.reason.strip()))
     except Invalid as error:
         found = await ctx.api(get_dead_letter, dead_letter_id=dead_letter_id)
-        return _page(ctx, found, "fields", status=error.status, drop_problem="at least 3 characters, 500 at most")
+        return await _page(ctx, found, "fields", status=error.status, drop_problem="at least 3 characters, 500 at most")
     except Conflict:
         return _list("gone")
     return _list("dropped")
@@ -86,7 +86,7 @@ def _list(done: str) -> Redirect:
     return Redirect(f"/console/dead-letters?{urlencode({'done': done})}")
 
 
-def _page(
+async def _page(
     ctx: Context,
     found: DeadLetterView,
     view: Tab,
@@ -100,7 +100,7 @@ def _page(
     dead = found.dead_letter
     rows = rows_of(found.fields, entered, problems)
     shown: Any = entered.text if entered and view == "json" else _pretty(dead.payload)
-    return show(
+    return await show(
         ctx,
         "console/dead_letter.html",
         status=status,

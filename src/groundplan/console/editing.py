@@ -84,7 +84,7 @@ def rows_of(fields: Sequence[SchemaField], entered: Entered | None, problems: Se
                 depth=len(parts) - 1,
                 value=stored if typed is None else typed,
                 hint=field.type_words + ("" if field.required else ", optional"),
-                problem=_plain(_problem(refused, field.path) if problems else field.problem),
+                problem=_plain(_problem(refused, field.path) if problems else field.problem, field.type_words),
                 was=stored if typed is not None and typed != stored else "",
                 opens=parts[_shared(before, parts[:-1]) : -1],
                 closes=len(parts) - 1 - _shared(parts[:-1], after),
@@ -139,9 +139,12 @@ def _problem(problems: Mapping[str, str], path: str) -> str:
     return next(found, "")
 
 
-def _plain(problem: str) -> str:
-    """Without the pattern itself: the hint beside the field has it."""
-    return "it does not match the pattern of this field" if "matching regex" in problem else problem.replace("`", "")
+def _plain(problem: str, type_words: str) -> str:
+    """Of a pattern not its letters but its name, where the schema gives it one: "this is not an email address"."""
+    if "matching regex" not in problem:
+        return problem.replace("`", "")
+    named = type_words.startswith(("a ", "an "))
+    return f"this is not {type_words}" if named else "it does not match the pattern of this field"
 
 
 def _shared(one: Sequence[str], other: Sequence[str]) -> int:

@@ -26,13 +26,15 @@ from groundplan.console.api import (
     list_requests,
     set_fault,
 )
+from groundplan.console.dead_letter_api import list_dead_letters
+from groundplan.console.queries import FAILURES
 from groundplan.console.views import LogView, TraceView
 from groundplan.core.errors import Conflict
 
 PAGE_SIZE = 50
 OLDEST_SECONDS = 5.0
 """How long the oldest message of the queue may wait before it needs a person."""
-_LEVELS = {"warning": ("warning", "error"), "error": ("error",)}
+_LEVELS = {"warning": ("warning", *FAILURES), "error": FAILURES}
 
 
 class FaultForm(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ async def map_page(ctx: Context) -> Page:
     failing = [found for found in overview.components if found.state != "ok"]
     drawn = plan.draw(overview)
     late = max((row.oldest_seconds for row in overview.queue), default=0.0)
-    return show(
+    return await show(
         ctx,
         "console/map.html",
         overview=overview,
@@ -75,7 +77,7 @@ async def requests_page(
         list_requests, q=q, status=status, role=role, own=own == "on", before_us=before_us, limit=PAGE_SIZE
     )
     chosen = {"q": q, "status": status, "role": role, "own": own}
-    return show(
+    return await show(
         ctx,
         "console/requests.html",
         found=found,
@@ -92,7 +94,7 @@ async def trace_page(ctx: Context, trace_id: str, span: Search = "", level: Leve
     trace = await ctx.api(get_trace, trace_id=trace_id)
     selected = next((found for found in trace.spans if found.span_id == span), None)
     first = trace.requests[0] if trace.requests else None
-    return show(
+    return await show(
         ctx,
         "console/trace.html",
         trace=trace,
@@ -112,27 +114,27 @@ async def trace_page(ctx: Context, trace_id: str, span: Search = "", level: Leve
 @feature.page("/console/logs", permission=READ)
 async def logs_page(ctx: Context, q: Search = "", level: Level = "", trace_id: Search = "") -> Page:
     lines = await ctx.api(list_logs, q=q, level=level, trace_id=trace_id, limit=200)
-    return show(ctx, "console/logs.html", logs=lines, filters={"q": q, "level": level, "trace_id": trace_id})
+    return await show(ctx, "console/logs.html", logs=lines, filters={"q": q, "level": level, "trace_id": trace_id})
 
 
 @feature.page("/console/queue", permission=READ)
 async def queue_page(ctx: Context) -> Page:
-    return show(ctx, "console/queue.html", rows=await ctx.api(get_queue), late_limit=OLDEST_SECONDS)
+    return await show(ctx, "console/queue.html", rows=await ctx.api(get_queue), late_limit=OLDEST_SECONDS)
 
 
 @feature.page("/console/inbox", permission=READ)
 async def inbox_page(ctx: Context) -> Page:
-    return show(ctx, "console/inbox.html", mails=await ctx.api(list_mails, limit=PAGE_SIZE), limit=PAGE_SIZE)
+    return await show(ctx, "console/inbox.html", mails=await ctx.api(list_mails, limit=PAGE_SIZE), limit=PAGE_SIZE)
 
 
 @feature.page("/console/inbox/{mail_id}", permission=READ)
 async def mail_page(ctx: Context, mail_id: Annotated[str, msgspec.Meta(max_length=64)]) -> Page:
-    return show(ctx, "console/mail.html", mail=await ctx.api(get_mail, mail_id=mail_id))
+    return await show(ctx, "console/mail.html", mail=await ctx.api(get_mail, mail_id=mail_id))
 
 
 @feature.page("/console/faults", permission=READ)
 async def faults_page(ctx: Context) -> Page:
-    return show(ctx, "console/faults.html", faults=await ctx.api(list_faults), refused="")
+    return await show(ctx, "console/faults.html", faults=await ctx.api(list_faults), refused="")
 
 
 @feature.page("/console/faults/{name}", method="POST", permission="console:faults:set")
@@ -141,12 +143,14 @@ async def switch_fault(ctx: Context, name: str, data: FaultForm) -> Page | Redir
         await ctx.api(set_fault, name=name, data=FaultSwitch(on=data.on == "yes"))
     except Conflict as error:
         faults = await ctx.api(list_faults)
-        return show(ctx, "console/faults.html", status=error.status, faults=faults, refused=error.detail)
+        return await show(ctx, "console/faults.html", status=error.status, faults=faults, refused=error.detail)
     return Redirect("/console/faults")
 
 
-def show(ctx: Context, template: str, *, status: int = 200, **data: Any) -> Page:
-    """A console page: its data, the time, and the words for figures."""
+async def show(ctx: Context, template: str, *, status: int = 200, **data: Any) -> Page:
+    """A console page: its data, the time, the words for figures, and the count that its navigation shows."""
+    if "dead_letters" not in data:
+        data["dead_letters"] = (await ctx.api(list_dead_letters, limit=1)).total
     return Page(template, status=status, now=ctx.now(), words=words, said=said, **data)
 
 

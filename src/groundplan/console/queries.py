@@ -1,22 +1,17 @@
 """What the console asks the telemetry store. Blocking: call it in a thread."""
 
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from groundplan.console.rates import Rates, read
 from groundplan.console.store import TelemetryStore
 from groundplan.telemetry import LogRecord, RequestRecord, SpanRecord
 
-
-class Rate(NamedTuple):
-    """One kind of work of one part: ``caller`` asked ``component``."""
-
-    caller: str
-    component: str
-    calls: int
-    errors: int
-    p95_us: int
+FAILURES = ("error", "critical")
+"""Levels of log lines that tell of a failure."""
 
 
 class TelemetryQueries:
@@ -24,9 +19,19 @@ class TelemetryQueries:
         self._store = store
 
     def requests(
-        self, *, limit: int = 50, before_us: int | None = None, q: str = "", status: str = "", role: str = ""
+        self,
+        *,
+        limit: int = 50,
+        before_us: int | None = None,
+        q: str = "",
+        status: str = "",
+        role: str = "",
+        without: Sequence[str] = (),
     ) -> list[RequestRecord]:
-        """Newest first. ``status`` is a class (``2`` to ``5``), ``q`` is looked for in path, name and ids."""
+        """Newest first. ``status`` is a class (``2`` to ``5``), ``q`` is looked for in path, name and ids.
+
+        ``without`` leaves out what is at or below these paths.
+        """
         where, values = ["1 = 1"], list[Any]()
         if before_us is not None:
             where.append("start_us < ?")
@@ -40,6 +45,9 @@ class TelemetryQueries:
         if q:
             where.append("(path LIKE ? ESCAPE '\\' OR name LIKE ? ESCAPE '\\' OR request_id = ? OR trace_id = ?)")
             values += [_like(q), _like(q), q, q]
+        for path in without:
+            where.append("path != ? AND path NOT LIKE ? ESCAPE '\\'")
+            values += [path, f"{_escaped(path)}/%"]
         return self._read(RequestRecord, "requests", where, values, "start_us DESC", limit)
 
     def trace(self, trace_id: str) -> list[SpanRecord]:
@@ -56,29 +64,17 @@ class TelemetryQueries:
             where.append("trace_id = ?")
             values.append(trace_id)
         if level in ("warning", "error"):
-            where.append("level IN ('warning', 'error')" if level == "warning" else "level = 'error'")
+            levels = ("warning", *FAILURES) if level == "warning" else FAILURES
+            where.append(f"level IN ({', '.join('?' * len(levels))})")
+            values += levels
         if q:
             where.append("(event LIKE ? ESCAPE '\\' OR fields LIKE ? ESCAPE '\\')")
             values += [_like(q), _like(q)]
         return self._read(LogRecord, "logs", where, values, "at_us" if trace_id else "at_us DESC", limit)
 
-    def rates(self, since_us: int) -> list[Rate]:
-        """Who asked whom since then, how often, how many failed, and the 95th percentile of the time taken."""
-        with closing(self._store.connect()) as connection:
-            rows = connection.execute(_RATES, (since_us,)).fetchall()
-        groups: dict[tuple[str, str], list[tuple[int, bool]]] = {}
-        for caller, component, duration_us, failed in rows:
-            groups.setdefault((caller or "", component), []).append((duration_us, bool(failed)))
-        return [
-            Rate(
-                caller,
-                component,
-                len(found),
-                sum(failed for _, failed in found),
-                sorted(duration for duration, _ in found)[min(len(found) - 1, int(len(found) * 0.95))],
-            )
-            for (caller, component), found in sorted(groups.items())
-        ]
+    def rates(self, since_us: int, *, slow_us: int) -> Rates:
+        """Who called whom since then; ``slow_us`` is from where every request keeps its spans."""
+        return read(self._store, since_us, slow_us=slow_us)
 
     def _read(self, kind: Any, table: str, where: list[str], values: list[Any], order: str, limit: int) -> list[Any]:
         columns = ", ".join(kind._fields)
@@ -90,18 +86,14 @@ class TelemetryQueries:
 
 
 def _like(q: str) -> str:
-    escaped = q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+    return f"%{_escaped(q)}%"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _loaded(name: str, value: Any) -> Any:
     if name in ("attributes", "fields"):
         return msgspec.json.decode(value)
     return bool(value) if name == "wrote" else value
-
-
-_RATES = """
-    SELECT p.component, s.component, s.duration_us, s.error != ''
-    FROM spans s LEFT JOIN spans p ON p.trace_id = s.trace_id AND p.span_id = s.parent_id
-    WHERE s.start_us >= ? AND s.shape != 'wait' ORDER BY s.seq DESC LIMIT 20000
-"""

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -96,8 +97,12 @@ class RateView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """``rates`` stand for all ``requests`` of the window; spans were kept of ``traced`` of them."""
+
     at: datetime
     window_seconds: int
+    requests: int
+    traced: int
     components: list[ComponentHealth]
     rates: list[RateView]
     queue: list[QueueRow]
@@ -107,10 +112,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest first; ``total`` counts all, not only those that match."""
+    """Newest first; ``total`` counts all, not only those that match. ``tenants`` are the short names of theirs."""
 
     items: list[DeadLetter]
     total: int
+    tenants: dict[UUID, str]
 
 
 class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
