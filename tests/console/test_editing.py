@@ -81,6 +81,15 @@ def test_a_refused_edit_shows_what_was_entered_and_its_own_problem() -> None:
     assert rows["customer.email"].problem == ""
 
 
+def test_a_pattern_is_told_by_its_name() -> None:
+    unmatched = "Expected `str` matching regex '^a$'"
+    named, nameless = rows_of(
+        [field("a", "an email address", "", unmatched), field("b", "text", "", unmatched)], None, ()
+    )
+    assert named.problem == "this is not an email address"
+    assert nameless.problem == "it does not match the pattern of this field"
+
+
 def test_the_command_line_names_the_wrong_fields_and_is_safe_to_paste() -> None:
     rows = rows_of([field("email", "text", "a; rm -rf '$HOME'", "wrong"), field("number", "text", "NM-1")], None, ())
     assert command_line(ID, rows) == (

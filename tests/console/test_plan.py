@@ -16,6 +16,8 @@ def plan(*rates: tuple[str, str, int, int], dead_letters: int = 0, database: str
         Overview(
             at=datetime(2026, 1, 2, tzinfo=UTC),
             window_seconds=300,
+            requests=0,
+            traced=0,
             components=[health],
             rates=[
                 RateView(caller=caller, component=component, calls=calls, errors=errors, p95_us=1500)

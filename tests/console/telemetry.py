@@ -1,0 +1,71 @@
+"""Requests and spans as telemetry keeps them, for tests of what the console makes of them."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from groundplan.console.store import TelemetryStore
+from groundplan.core.context import RequestContext
+from groundplan.telemetry import Metrics, RequestRecord, SpanRecord, Telemetry
+
+START = 1_760_000_000_000_000
+SLOW_US = 300_000
+
+
+def request(number: int, **values: Any) -> RequestRecord:
+    known: dict[str, Any] = {
+        "request_id": f"req_{number}",
+        "trace_id": f"{number:032x}",
+        "span_id": f"{number:016x}",
+        "role": "web",
+        "kind": "page",
+        "method": "GET",
+        "name": "/",
+        "path": "/",
+        "status": 200,
+        "tenant": "northside",
+        "user": "",
+        "start_us": START + number,
+        "duration_us": 5_000,
+        "wrote": False,
+        "error": "",
+    }
+    return RequestRecord(**known | values)
+
+
+def spans_of(done: RequestRecord, *, inside: Sequence[str] = (), error: str = "") -> list[SpanRecord]:
+    """The span of the request, and one inside it for each component named; ``error`` is the innermost one's."""
+    components = ["Worker" if done.kind == "handler" else "Web", *inside]
+    parents = ["", *(f"{done.span_id}{depth}" if depth else done.span_id for depth in range(len(inside)))]
+    return [
+        SpanRecord(
+            trace_id=done.trace_id,
+            span_id=f"{done.span_id}{depth}" if depth else done.span_id,
+            parent_id=parents[depth],
+            request_id=done.request_id,
+            role=done.role,
+            component=component,
+            name=component,
+            shape="work",
+            start_us=done.start_us,
+            duration_us=done.duration_us,
+            error=error if depth == len(inside) else "",
+            attributes={},
+        )
+        for depth, component in enumerate(components)
+    ]
+
+
+class Recorder:
+    """What ends up in ``store`` of requests, when ``sample`` of the unremarkable ones keep their spans."""
+
+    def __init__(self, store: TelemetryStore, *, sample: float = 1.0) -> None:
+        self.store = store
+        self._telemetry = Telemetry([store], Metrics(), Random(7), slow_ms=SLOW_US / 1000, sample=sample)
+
+    def finish(self, done: RequestRecord, *, inside: Sequence[str] = (), error: str = "") -> None:
+        context = RequestContext(spans=list(spans_of(done, inside=inside, error=error)))
+        self._telemetry.finish(context, done)
+
+    def flush(self) -> None:
+        assert self.store.flush()
