@@ -1,12 +1,14 @@
 """Fixtures that every test may ask for."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from groundplan.data.database.database import Database
 from groundplan.testing.postgres import DatabaseUrls, PostgresServer
+from tests.databases import ENGINES, Templates, copy_of, make_templates, opened
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +45,24 @@ def engine_urls(request: pytest.FixtureRequest) -> DatabaseUrls:
     fixture = "sqlite_urls" if request.param == "sqlite" else "postgres_urls"
     urls: DatabaseUrls = request.getfixturevalue(fixture)
     return urls
+
+
+@pytest.fixture(scope="session")
+def templates(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """The platform's tables on each engine, to be copied."""
+    return make_templates(tmp_path_factory.mktemp("templates"), postgres)
+
+
+@pytest.fixture(params=ENGINES)
+def migrated_urls(
+    request: pytest.FixtureRequest, templates: Templates, tmp_path: Path, postgres: PostgresServer
+) -> DatabaseUrls:
+    """A database with the platform's tables, once on each engine."""
+    return copy_of(request.param, templates, tmp_path, postgres)
+
+
+@pytest.fixture
+async def database(migrated_urls: DatabaseUrls) -> AsyncIterator[Database]:
+    """Open, as the application sees it."""
+    async with opened(migrated_urls.app) as database:
+        yield database

@@ -96,8 +96,8 @@ class Database:
                         await transaction.finish()
                     except BaseException as error:
                         await transaction.undo()
-                        if isinstance(error, SQLAlchemyError):
-                            raise translated(error) from error
+                        if (known := translated(error)) is not error:
+                            raise known from error
                         raise
         await transaction.run_after_commit(self._after_commit_failed)
 
@@ -109,7 +109,7 @@ class Database:
         try:
             async with self._connection(self._internal_reads) as connection:
                 return await run(connection, self.dialect, sql, values)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OverflowError) as error:
             raise translated(error) from error
 
     async def listen(self, channel: str, heard: Callable[[], None]) -> None:
@@ -131,7 +131,9 @@ class Database:
     async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         try:
             connection = await engine.connect()
-        except (SQLAlchemyError, OSError) as error:
+        except OSError as error:
+            raise Unavailable("The database cannot be reached.") from error
+        except SQLAlchemyError as error:
             raise translated(error) from error
         try:
             yield connection
@@ -174,22 +176,21 @@ def translated(error: BaseException) -> GroundplanError | BaseException:
     """What the rest of the house understands: the database is away, or a value does not fit. Else the error itself."""
     if isinstance(error, StatementError) and isinstance(error.orig, GroundplanError):
         return error.orig
-    if isinstance(error, (PoolTimeout, OSError)):
+    if isinstance(error, (PoolTimeout, ConnectionError)):
         return Unavailable("The database cannot be reached, or all its connections are in use.")
+    if isinstance(error, OverflowError):
+        return Invalid(_DOES_NOT_FIT)
     if isinstance(error, DBAPIError):
+        if any(words in str(error.orig) for words in _UNFIT_VALUE):
+            return Invalid(_DOES_NOT_FIT)
         name = type(error.orig).__name__ if error.orig else ""
-        text = str(error.orig).lower()
-        if error.connection_invalidated or isinstance(error, OperationalError) or "connection" in name.lower():
+        if error.connection_invalidated or isinstance(error, OperationalError) or "Connection" in name:
             return Unavailable("The database did not answer.")
-        if (
-            "overflow" in text
-            or "too large" in text
-            or "out of range" in text
-            or "0x00" in text
-            or "surrogates" in text
-        ):
-            return Invalid("A value does not fit the database: a number too large, or text that is not valid.")
     return error
+
+
+_DOES_NOT_FIT = "A value does not fit the database: a number too large, or text that is not valid."
+_UNFIT_VALUE = ("invalid input for query argument", "out of range", "too large to convert", "invalid byte sequence")
 
 
 def _sqlite_engine(url: URL, path: Path, *, read_only: bool, size: int) -> AsyncEngine:

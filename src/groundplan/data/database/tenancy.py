@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Table, bindparam, event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
-from sqlalchemy.sql import visitors
+from sqlalchemy.sql.util import find_tables
 
 from groundplan.core.errors import Misuse, TenantMissing
 from groundplan.data.database.models import TenantScoped
@@ -65,10 +65,11 @@ def _confine(state: ORMExecuteState) -> Any:
 
 def _refuse_bare_tables(state: ORMExecuteState) -> None:
     statement: Any = state.statement
-    for element in visitors.iterate(statement):
-        if isinstance(element, Table) and "tenant_id" in element.c:
+    every = {"check_columns": True, "include_joins": True, "include_selects": True, "include_crud": True}
+    for table in find_tables(statement, **every):
+        if isinstance(table, Table) and "tenant_id" in table.c:
             raise TenantMissing(
-                f"This statement names the table {element.name} itself, past its tenant. Select the model, "
+                f"This statement names the table {table.description} itself, past its tenant. Select the model, "
                 "or say .execution_options(unscoped=True) and filter by tenant yourself."
             )
     if getattr(statement, "is_text", False):
