@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -237,10 +238,11 @@ async def test_a_dead_letter_says_why(queue: Queue) -> None:
 
 async def test_an_edit_is_checked_and_the_first_payload_kept(queue: Queue) -> None:
     dead_id = await _dead(queue)
-    for wrong in ({"number": "x"}, {}, {"number": 1, "surprise": 1}, []):
+    wrongs: list[Any] = [{"number": "x"}, {}, {"number": 1, "surprise": 1}, []]
+    for wrong in wrongs:
         with pytest.raises(InvalidPayload):
             async with queue.database.transaction(None) as transaction:
-                await queue.dead_letters.edit(transaction, dead_id, wrong, by="me")  # type: ignore[arg-type]
+                await queue.dead_letters.edit(transaction, dead_id, wrong, by="me")
     for number in (7, 8):
         async with queue.database.transaction(None) as transaction:
             await queue.dead_letters.edit(transaction, dead_id, {"number": number}, by="me")

@@ -1,4 +1,4 @@
-"""A state machine over the queue: whatever happens, a message is in exactly one place, and acknowledged once at most."""
+"""A state machine over the queue: whatever happens, a message is in one place, and acknowledged at most once."""
 
 import asyncio
 import shutil

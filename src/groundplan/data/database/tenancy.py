@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, event
+from sqlalchemy import Table, TextClause, bindparam, event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
 from sqlalchemy.sql.util import find_tables
@@ -72,7 +72,7 @@ def _refuse_bare_tables(state: ORMExecuteState) -> None:
                 f"This statement names the table {table.description} itself, past its tenant. Select the model, "
                 "or say .execution_options(unscoped=True) and filter by tenant yourself."
             )
-    if getattr(statement, "is_text", False):
+    if isinstance(statement, TextClause):
         raise TenantMissing("A text statement may see every tenant. Say .execution_options(unscoped=True) if it must.")
 
 
