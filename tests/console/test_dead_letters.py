@@ -75,6 +75,16 @@ async def test_what_still_does_not_fit_is_shown_at_its_field_and_nothing_happens
     assert await house.audited() == []
 
 
+async def test_a_payload_is_shown_as_it_is_and_never_as_markup(house: House) -> None:
+    hostile = '"><script>alert(1)</script>@@'
+    letter = await house.dead_letter(email=hostile)
+    for view in ("fields", "json"):
+        page = await house.operator.get(f"/console/dead-letters/{letter}?view={view}")
+        check(page.text)
+        assert "<script>alert" not in page.text
+        assert "&lt;script&gt;alert(1)" in page.text
+
+
 @pytest.mark.parametrize("text", ['{"email":', "[]", '{"email": 7}'])
 async def test_json_that_does_not_fit_stays_in_the_editor(house: House, text: str) -> None:
     letter = await house.dead_letter()

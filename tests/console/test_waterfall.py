@@ -72,6 +72,11 @@ def test_a_long_idle_stretch_is_cut_and_said() -> None:
     assert len(drawn.cuts) == 1
 
 
+def test_a_stretch_is_cut_from_two_seconds_on() -> None:
+    assert draw([span("a", 0, 100), span("b", 2_100, 100)]).cuts == []
+    assert len(draw([span("a", 0, 100), span("b", 2_101, 100)]).cuts) == 1
+
+
 def test_long_waiting_counts_as_idle() -> None:
     drawn = draw(
         [span("web", 0, 100), span("wait", 101, 9_899, "web", shape="wait"), span("handler", 10_000, 100, "web")]

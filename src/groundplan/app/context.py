@@ -54,7 +54,6 @@ class Context:
         idempotency_key: str | None = None,
         message_id: UUID | None = None,
         acknowledge: Acknowledge | None = None,
-        has_database: bool = True,
     ) -> None:
         """``system`` may do everything in the tenant; ``acknowledge`` joins the handler's one write transaction."""
         self._services = services
@@ -65,7 +64,7 @@ class Context:
         self._transaction: Transaction | None = None
         self._draft: Draft | None = None
         self._acknowledge = acknowledge
-        self._has_database = has_database
+        self._is_page = False
         self.acknowledged = False
         self.user = user
         self.system = system
@@ -167,6 +166,10 @@ class Context:
     def cache(self) -> TenantCache:
         return self._services.cache.bind(self.tenant.id)
 
+    def render_page(self) -> None:
+        """From here on this is a page, which has no database: it calls the API."""
+        self._is_page = True
+
     # Outside
 
     async def api(
@@ -236,7 +239,7 @@ class Context:
         return self._reader
 
     def _need_database(self) -> None:
-        if not self._has_database:
+        if self._is_page:
             raise Misuse("A page has no database: call an API function with `ctx.api`.")
 
     def _envelope(self) -> Envelope:

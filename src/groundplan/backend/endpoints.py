@@ -10,8 +10,7 @@ from litestar.constants import RESERVED_KWARGS
 from litestar.enums import MediaType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Body
-from litestar.params import Parameter as QueryParameter
+from litestar.params import Body, PathParameter, QueryParameter
 from litestar.response.base import ASGIResponse
 from litestar.types import Scope
 
@@ -75,6 +74,7 @@ def _api_endpoint(route: Route, calls: Calls) -> Endpoint:
 def _page_endpoint(route: Route, render: Render) -> Endpoint:
     async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
         context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
+        context.render_page()
         result = await route.function(context, **_named(arguments))
         if isinstance(result, Redirect):
             return ASGIResponse(status_code=result.status, headers={"location": result.url}, media_type=MediaType.TEXT)
@@ -102,7 +102,7 @@ def _sign(endpoint: Any, route: Route) -> None:
     if route.kind == "webhook":
         parameters.append(inspect.Parameter("request", keyword, annotation=Request[Any, Any, Any]))
     else:
-        parameters += [_parameter(p) for p in route.parameters]
+        parameters += [_parameter(p, route) for p in route.parameters]
         if route.body is not None:
             parameters.append(inspect.Parameter("data", keyword, annotation=_body(route)))
     endpoint.__signature__ = inspect.Signature(parameters, return_annotation=ASGIResponse)
@@ -111,7 +111,7 @@ def _sign(endpoint: Any, route: Route) -> None:
     endpoint.__doc__ = route.function.__doc__
 
 
-def _parameter(parameter: Parameter) -> inspect.Parameter:
+def _parameter(parameter: Parameter, route: Route) -> inspect.Parameter:
     """Litestar knows nothing of msgspec's limits on parameters, so they are said again in its words."""
     name, annotation = parameter.name, parameter.annotation
     says: dict[str, Any] = {}
@@ -120,9 +120,9 @@ def _parameter(parameter: Parameter) -> inspect.Parameter:
         limits = [meta for meta in metas if isinstance(meta, msgspec.Meta)]
         says = {key: value for key in _LIMITS for meta in limits if (value := getattr(meta, key)) is not None}
     if name in RESERVED_KWARGS:
-        says["query"], name = name, f"{name}{_ALIAS}"
-    if says:
-        annotation = Annotated[annotation, QueryParameter(**says)]
+        says["name"], name = name, f"{name}{_ALIAS}"
+    marker = PathParameter(**says) if f"{{{name}:" in route.path else QueryParameter(**says)
+    annotation = Annotated[annotation, marker]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=parameter.default)
 
 
@@ -131,9 +131,8 @@ def _named(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(route: Route) -> Any:
-    if route.kind == "page":
-        return Annotated[route.body, Body(media_type=RequestEncodingType.URL_ENCODED)]
-    return route.body
+    encoding = RequestEncodingType.URL_ENCODED if route.kind == "page" else RequestEncodingType.JSON
+    return Annotated[route.body, Body(media_type=encoding)]
 
 
 def _permission_check(route: Route) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import msgspec
 from litestar import Request, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response.base import ASGIResponse
 from litestar.types import Scope
 
@@ -42,7 +42,7 @@ def plumbing(health: Health, metrics: Metrics, static: StaticFiles, *, open_metr
         return ASGIResponse(body=metrics.render(), media_type="text/plain; version=0.0.4")
 
     @get("/static/{name:str}", include_in_schema=False)
-    async def static_file(name: str) -> ASGIResponse:
+    async def static_file(name: FromPath[str]) -> ASGIResponse:
         found = static.get(name)
         if found is None:
             raise NotFound("There is no such file.")
@@ -55,10 +55,10 @@ def plumbing(health: Health, metrics: Metrics, static: StaticFiles, *, open_metr
     @get("/objects/{key:path}", include_in_schema=False)
     async def signed_object(
         scope: Scope,
-        key: str,
-        expires: Annotated[int, Parameter(ge=0)] = 0,
-        signature: str = "",
-        filename: str = "",
+        key: FromPath[str],
+        expires: Annotated[int, QueryParameter(ge=0)] = 0,
+        signature: FromQuery[str] = "",
+        filename: FromQuery[str] = "",
     ) -> ASGIResponse:
         context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
         name = filename or None

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, get, post
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from groundplan.core.errors import OutsideCallFailed, OutsideCallRefused, Unauthenticated
@@ -27,14 +28,14 @@ def sandbox_routes(gateway: SandboxGateway, stylesheet: Callable[[], str]) -> li
         return ASGIResponse(body=body.encode(), status_code=status, media_type="text/html")
 
     @get("/sandbox/payments/{token:str}", include_in_schema=False)
-    async def show(token: str) -> ASGIResponse:
+    async def show(token: FromPath[str]) -> ASGIResponse:
         try:
             return page(200, gateway.opened(token), "")
         except Unauthenticated as error:
             return page(400, None, error.detail)
 
     @post("/sandbox/payments/{token:str}", include_in_schema=False)
-    async def decide(request: Request[Any, Any, Any], token: str) -> ASGIResponse:
+    async def decide(request: Request[Any, Any, Any], token: FromPath[str]) -> ASGIResponse:
         form = await request.form()
         decision = str(form.get("decision", ""))
         try:
