@@ -79,6 +79,19 @@ def test_a_level_holds_what_is_worse(asked: Asked) -> None:
     assert asked.events() == levels[::-1]
 
 
+def test_lines_of_a_section_are_left_out_but_not_its_warnings(asked: Asked) -> None:
+    asked.store.requests([request(1, path="/console/queue"), request(2, path="/orders")])
+    asked.store.logs(
+        [
+            LogRecord(START, level, "web", f"{level} {at}", f"{at:032x}", "", f"req_{at}", "", "", {})
+            for at in (1, 2)
+            for level in ("info", "warning")
+        ]
+    )
+    assert sorted(asked.events(without=("/console",))) == ["info 2", "warning 1", "warning 2"]
+    assert len(asked.events()) == 4
+
+
 def test_lines_of_a_trace_are_in_order_and_its_own(asked: Asked) -> None:
     asked.store.logs(
         [

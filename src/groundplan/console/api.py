@@ -115,11 +115,15 @@ async def get_trace(ctx: Context, trace_id: str) -> TraceView:
 
 @feature.get("/console/logs", permission=READ)
 async def list_logs(
-    ctx: Context, trace_id: Search = "", level: Level = "", q: Search = "", limit: Limit = 200
+    ctx: Context, trace_id: Search = "", level: Level = "", q: Search = "", own: bool = False, limit: Limit = 200
 ) -> list[LogView]:
-    """Log lines, newest first, of one trace in order. The level ``warning`` means warning and up."""
+    """Log lines, newest first, of one trace in order. The level ``warning`` means warning and up.
+
+    ``own`` shows what the console's own requests logged too; of a trace that was asked for, all is shown.
+    """
     read = ctx.service(TelemetryQueries).logs
-    found = await asyncio.to_thread(read, trace_id=trace_id, level=level, q=q, limit=limit)
+    without = () if own or trace_id else OWN_PATHS
+    found = await asyncio.to_thread(read, trace_id=trace_id, level=level, q=q, limit=limit, without=without)
     return [_view(line, LogView) for line in found]
 
 

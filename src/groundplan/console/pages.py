@@ -112,9 +112,12 @@ async def trace_page(ctx: Context, trace_id: str, span: Search = "", level: Leve
 
 
 @feature.page("/console/logs", permission=READ)
-async def logs_page(ctx: Context, q: Search = "", level: Level = "", trace_id: Search = "") -> Page:
-    lines = await ctx.api(list_logs, q=q, level=level, trace_id=trace_id, limit=200)
-    return await show(ctx, "console/logs.html", logs=lines, filters={"q": q, "level": level, "trace_id": trace_id})
+async def logs_page(
+    ctx: Context, q: Search = "", level: Level = "", trace_id: Search = "", own: Literal["", "on"] = ""
+) -> Page:
+    lines = await ctx.api(list_logs, q=q, level=level, trace_id=trace_id, own=own == "on", limit=200)
+    chosen = {"q": q, "level": level, "trace_id": trace_id, "own": own}
+    return await show(ctx, "console/logs.html", logs=lines, filters=chosen)
 
 
 @feature.page("/console/queue", permission=READ)

@@ -93,7 +93,7 @@ _PATHS = {
     ("API", "Database"): Path("M308 264V348", f"M308 348{_DOWN}", "start", 316, 306, 322),
     ("API", "Objects"): Path("M352 250H402V378H440", f"M440 378{_RIGHT}", "start", 410, 306, 322),
     ("API", "Payments"): Path("M316 204V132H690", f"M690 132{_RIGHT}", "mid", 460, 126, 0),
-    ("Worker", "API"): Path("M546 492V434H566V188H346V204", f"M346 204{_DOWN}", "mid", 440, 200, 0),
+    ("Worker", "API"): Path("M546 492V434H566V168H346V204", f"M346 204{_DOWN}", "mid", 440, 162, 0),
     ("Database", "Queue"): Path("M272 408V492", f"M272 492{_DOWN}", "end", 264, 447, 463),
     ("Queue", "Worker"): Path("M352 542H440", f"M440 542{_RIGHT}", "mid", 395, 536, 558),
     ("Worker", "Database"): Path("M460 492V450H324V408", f"M324 408{_UP}", "mid", 392, 444, 466),

@@ -57,8 +57,13 @@ class TelemetryQueries:
     def trace_requests(self, trace_id: str) -> list[RequestRecord]:
         return self._read(RequestRecord, "requests", ["trace_id = ?"], [trace_id], "start_us", 200)
 
-    def logs(self, *, trace_id: str = "", level: str = "", q: str = "", limit: int = 200) -> list[LogRecord]:
-        """Of a trace in order, else the newest first. ``level`` "warning" means warning and up."""
+    def logs(
+        self, *, trace_id: str = "", level: str = "", q: str = "", limit: int = 200, without: Sequence[str] = ()
+    ) -> list[LogRecord]:
+        """Of a trace in order, else the newest first. ``level`` "warning" means warning and up.
+
+        ``without`` leaves out what was logged by requests at or below these paths, but for warnings and failures.
+        """
         where, values = ["1 = 1"], list[Any]()
         if trace_id:
             where.append("trace_id = ?")
@@ -70,7 +75,13 @@ class TelemetryQueries:
         if q:
             where.append("(event LIKE ? ESCAPE '\\' OR fields LIKE ? ESCAPE '\\')")
             values += [_like(q), _like(q)]
-        return self._read(LogRecord, "logs", where, values, "at_us" if trace_id else "at_us DESC", limit)
+        for path in without:
+            where.append(_NOT_OF_A_PATH)
+            values += [path, f"{_escaped(path)}/%"]
+        if trace_id:
+            return self._read(LogRecord, "logs", where, values, "at_us", limit)
+        newest = self._read(LogRecord, "logs", where, values, "seq DESC", limit)
+        return sorted(newest, key=lambda line: line.at_us, reverse=True)
 
     def rates(self, since_us: int, *, slow_us: int) -> Rates:
         """Who called whom since then; ``slow_us`` is from where every request keeps its spans."""
@@ -97,3 +108,8 @@ def _loaded(name: str, value: Any) -> Any:
     if name in ("attributes", "fields"):
         return msgspec.json.decode(value)
     return bool(value) if name == "wrote" else value
+
+
+_NOT_OF_A_PATH = """(level NOT IN ('debug', 'info') OR NOT EXISTS (
+    SELECT 1 FROM requests r WHERE r.trace_id = logs.trace_id AND r.request_id = logs.request_id
+        AND (r.path = ? OR r.path LIKE ? ESCAPE '\\')))"""

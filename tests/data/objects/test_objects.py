@@ -128,7 +128,7 @@ async def test_the_trace_shows_what_was_stored(objects: Objects) -> None:
     stored, missing = context.spans
     assert (stored.component, stored.name, stored.shape) == ("Objects", "PUT sales.csv", "out")
     assert stored.attributes == {"key": f"t/{TENANT}/reports/sales.csv", "bytes": 5}
-    assert missing.error.startswith("NotFound")
+    assert str(missing.attributes["refused"]).startswith("NotFound")
 
 
 def test_signatures_are_of_one_key_one_time_one_name_and_one_secret() -> None:

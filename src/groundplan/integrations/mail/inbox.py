@@ -9,6 +9,7 @@ import msgspec
 
 from groundplan.core.clock import Clock
 from groundplan.core.errors import NotFound
+from groundplan.core.ids import uuid7
 from groundplan.integrations.mail.port import Message, Sent, StoredMail
 
 _KEPT = 2000
@@ -60,7 +61,7 @@ class MailInbox:
             key=key,
             sent_at=self._clock.now(),
         )
-        part = path.with_suffix(f".{os.getpid()}.part")
+        part = path.with_suffix(f".{uuid7().hex}.part")
         with part.open("wb") as file:
             file.write(msgspec.json.encode(stored))
             file.flush()
