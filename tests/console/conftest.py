@@ -1,6 +1,6 @@
 """The whole platform in this process, without a socket and without a worker, and people who use its console."""
 
-import warnings
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -116,9 +116,9 @@ async def _opened(folder: Path, urls: DatabaseUrls) -> AsyncIterator[House]:
     addresses = {"DATABASE_URL": urls.app, "DATABASE_MIGRATE_URL": urls.owner}
     settings = load(root=folder, environ=environment | addresses).settings
     await migrate.upgrade(urls.owner, histories(app), app_role=application_role(settings))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of what Litestar 3 will change; the platform stays below
-        process = build(settings, app, "all")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    process = build(settings, app, "all")
     parts = [part for part in process.parts if type(part).__name__ != "WorkerPart"]
     for part in parts:
         await part.open()
@@ -128,6 +128,8 @@ async def _opened(folder: Path, urls: DatabaseUrls) -> AsyncIterator[House]:
     await house.close()
     for part in reversed(parts):
         await part.close()
+    root.handlers = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -57,7 +57,10 @@ async def dead_letter_page(ctx: Context, dead_letter_id: UUID, view: Tab = "fiel
 @feature.page("/console/dead-letters/{dead_letter_id}/replay", method="POST", permission=REPLAY)
 async def replay(ctx: Context, dead_letter_id: UUID, data: dict[str, str]) -> Page | Redirect:
     """Takes the form of fields or of JSON; with ``do=replay`` the payload stays as it is."""
-    found = await ctx.api(get_dead_letter, dead_letter_id=dead_letter_id)
+    try:
+        found = await ctx.api(get_dead_letter, dead_letter_id=dead_letter_id)
+    except NotFound:
+        return _list("gone")
     view: Tab = "json" if "json" in data else "fields"
     entered = Entered(found, data)
     try:
