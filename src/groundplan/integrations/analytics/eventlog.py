@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -17,21 +18,29 @@ Append = Callable[[Sequence[Fact]], Awaitable[None]]
 
 
 class EventLogAnalytics:
+    """Hands over what waits every half second, or as soon as 200 facts do; forgets and counts what cannot be kept."""
+
     def __init__(self, append: Append, clock: Clock, log: Any) -> None:
         self._append = append
         self._clock = clock
         self._log = log
         self._waiting: list[Fact] = []
+        self._due = asyncio.Event()
+        self._closing = False
         self._task: asyncio.Task[None] | None = None
         self.dropped = 0
 
     async def open(self) -> None:
+        self._closing = False
         self._task = asyncio.create_task(self._loop(), name="analytics")
 
     async def close(self) -> None:
+        """Returns once everything noted so far is handed over, or given up."""
+        self._closing = True
+        self._due.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task
+            self._task = None
         await self._flush()
 
     async def ping(self) -> str:
@@ -53,10 +62,14 @@ class EventLogAnalytics:
                 traceparent=context.traceparent if context else "",
             )
         )
+        if len(self._waiting) >= _FLUSH_FACTS:
+            self._due.set()
 
     async def _loop(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
+        while not self._closing:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), _FLUSH_SECONDS)
+            self._due.clear()
             await self._flush()
 
     async def _flush(self) -> None:

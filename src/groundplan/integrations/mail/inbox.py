@@ -3,6 +3,10 @@
 import asyncio
 import hashlib
 import os
+import re
+import time
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -12,18 +16,21 @@ from groundplan.core.errors import NotFound
 from groundplan.core.ids import uuid7
 from groundplan.integrations.mail.port import Message, Sent, StoredMail
 
-_KEPT = 2000
+_ID = re.compile(r"[0-9a-f]{32}")
+_ABANDONED_SECONDS = 3600
 
 
 class MailInbox:
     """One file per key, so sending twice stores once; processes may share the folder."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, *, keep: int = 2000) -> None:
+        """``keep``: how many mails stay; the oldest go first."""
         self.folder = folder
         self._clock = clock
+        self._keep = keep
 
     async def open(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(self._prepare)
 
     async def close(self) -> None:
         """Nothing is held open."""
@@ -37,19 +44,32 @@ class MailInbox:
 
     def list(self, limit: int = 50) -> list[StoredMail]:
         """Newest first. Blocking."""
-        newest = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        return [msgspec.json.decode(path.read_bytes(), type=StoredMail) for path in newest[:limit]]
+        found = []
+        for path in _oldest_first(self.folder)[::-1][:limit]:
+            with suppress(FileNotFoundError):  # pruned meanwhile
+                found.append(_read(path))
+        return found
 
     def get(self, mail_id: str) -> StoredMail:
         """Blocking. Raises NotFound."""
-        path = self.folder / f"{mail_id}.json"
-        if not mail_id.isalnum() or not path.is_file():
-            raise NotFound(f"There is no mail {mail_id[:64]}.")
-        return msgspec.json.decode(path.read_bytes(), type=StoredMail)
+        if _ID.fullmatch(mail_id):
+            with suppress(FileNotFoundError):
+                return _read(self._path(mail_id))
+        raise NotFound(f"There is no mail {mail_id[:64]}.")
+
+    def _path(self, mail_id: str) -> Path:
+        return self.folder / f"{mail_id}.json"
+
+    def _prepare(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for part in self.folder.glob("*.part"):
+            with suppress(FileNotFoundError):
+                if part.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                    part.unlink()
 
     def _send(self, message: Message, key: str) -> Sent:
         mail_id = hashlib.sha256(key.encode()).hexdigest()[:32]
-        path = self.folder / f"{mail_id}.json"
+        path = self._path(mail_id)
         if path.exists():
             return Sent(mail_id)
         stored = StoredMail(
@@ -61,17 +81,49 @@ class MailInbox:
             key=key,
             sent_at=self._clock.now(),
         )
-        part = path.with_suffix(f".{uuid7().hex}.part")
-        with part.open("wb") as file:
-            file.write(msgspec.json.encode(stored))
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
+        part = self.folder / f"{uuid7().hex}.part"
+        try:
+            _write(part, msgspec.json.encode(stored), stored.sent_at)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        _flush_folder(self.folder)
         self._prune()
         return Sent(mail_id)
 
     def _prune(self) -> None:
-        paths = list(self.folder.glob("*.json"))
-        if len(paths) > _KEPT:
-            for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)[: len(paths) - _KEPT]:
+        if len(list(self.folder.glob("*.json"))) > self._keep:
+            for path in _oldest_first(self.folder)[: -self._keep]:
                 path.unlink(missing_ok=True)
+
+
+def _oldest_first(folder: Path) -> list[Path]:
+    found = []
+    for path in folder.glob("*.json"):
+        with suppress(FileNotFoundError):  # pruned meanwhile
+            found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found)]
+
+
+def _read(path: Path) -> StoredMail:
+    return msgspec.json.decode(path.read_bytes(), type=StoredMail)
+
+
+def _write(path: Path, content: bytes, at: datetime) -> None:
+    """Onto the disk; the file's time is the mail's, finer than many a file system's own."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        nanoseconds = int(at.timestamp() * 1e9)
+        os.utime(file.fileno(), ns=(nanoseconds, nanoseconds))
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes the new name last, as the file's own flush made its content."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,7 +10,14 @@ from groundplan.core.context import refuse_open_transaction
 from groundplan.core.errors import OutsideCallRefused
 from groundplan.telemetry.spans import span
 
-_ADDRESS = re.compile(r"[^@\s<>\"(),:;\\\[\]\x00-\x20\x7f]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
+_ATOM = r"[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,.\"]+"
+_LABEL = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"
+_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@(?:{_LABEL}\.)+(?=..){_LABEL}")
+"""``dot-atom@domain`` of RFC 5321, with the letters of RFC 6531. Quoted local parts and bare hosts are not taken."""
+_MOST_LOCAL, _MOST_ADDRESS = 64, 254
+"""Octets."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+"""All that some mail library takes for the end of a header line, and what has no place in one."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +79,7 @@ class Mail:
         """Hands the message to the mail server. ``key`` must be stable across retries of the same sending.
 
         Raises:
+            TransactionOpen: a database transaction is open around it.
             MailRejected: the address or a header is not valid.
             OutsideCallFailed: the server did not answer; try again later.
         """
@@ -85,7 +93,17 @@ class Mail:
 
 def check(message: Message) -> None:
     """Raises MailRejected for what no server takes, in the words of one (RFC 5321, RFC 3463)."""
-    if not _ADDRESS.fullmatch(message.to):
+    if not _is_address(message.to):
         raise MailRejected(f"501 5.1.3 bad address syntax: {message.to[:100]!r}")
-    if any(c in message.subject for c in "\r\n\0"):
-        raise MailRejected("550 5.6.0 the subject holds a line break")
+    if _CONTROL.search(message.subject):
+        raise MailRejected("550 5.6.0 the subject holds a line break or another control character")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        if len(text.encode()) > _MOST_ADDRESS:
+            return False
+    except UnicodeEncodeError:
+        return False
+    found = _ADDRESS.fullmatch(text)
+    return found is not None and len(found[1].encode()) <= _MOST_LOCAL

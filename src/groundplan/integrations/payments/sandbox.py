@@ -1,9 +1,9 @@
 """The sandbox gateway: no money, no state. All it knows of a payment travels in the signed address of its page."""
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -32,7 +32,7 @@ class SandboxGateway:
     ) -> None:
         if env == "prod":
             raise ConfigurationError("The sandbox gateway moves no money, so it cannot take payments in production.")
-        self._key = key
+        self._id_key = hmac.digest(key, b"payment id", "sha256")
         self._seal = Seal(hmac.digest(key, b"page", "sha256"))
         self._outbound = outbound
         self._clock = clock
@@ -50,7 +50,7 @@ class SandboxGateway:
         return "Moves no money."
 
     async def create(self, charge: Charge, key: str) -> Checkout:
-        payment_id = "pay_" + hmac.new(self._key, key.encode(), hashlib.sha256).hexdigest()[:20]
+        payment_id = "pay_" + hmac.digest(self._id_key, key.encode(), "sha256").hex()[:20]
         payment = OpenPayment(
             id=payment_id, charge=charge, expires_at=int(self._clock.now().timestamp()) + PAGE_SECONDS
         )
@@ -73,13 +73,29 @@ class SandboxGateway:
             raise Unauthenticated("This payment page has expired. Start paying again from your order.")
         return payment
 
+    def may_return_to(self, url: str, host: str) -> bool:
+        """Whether the customer may be sent there from a page at ``host``: to a path, that host, or ``page_url``'s.
+
+        A gateway that redirects anywhere would lend its good name to any address.
+        """
+        if not url.isprintable() or "\\" in url or " " in url:
+            return False
+        try:
+            address = urlsplit(url)
+        except ValueError:
+            return False
+        if not address.scheme and not address.netloc:
+            return url.startswith("/") and not url.startswith("//")
+        homes = {host.lower(), urlsplit(self._page_url).netloc.lower()} - {""}
+        return address.scheme in ("http", "https") and address.netloc.lower() in homes
+
     async def decide(self, payment: OpenPayment, status: Literal["paid", "declined"], *, times: int = 1) -> None:
         """Reports the decision, ``times`` times over if a shop's patience is to be tried.
 
         The trace of the request that opened the payment goes on with it.
 
         Raises:
-            OutsideCallFailed, OutsideCallRefused: the shop did not take the callback.
+            DeadlineExceeded, OutsideCallFailed, OutsideCallRefused: the shop did not take the callback.
         """
         charge = payment.charge
         event = PaymentEvent(
