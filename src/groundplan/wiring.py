@@ -106,7 +106,6 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     telemetry = Telemetry(
         [telemetry_store],
         metrics,
-        system_random(),
         slow_ms=settings.trace_slow_ms,
         sample=settings.trace_sample,
         access=AccessLines(sys.stdout, pretty=pretty) if settings.log_level in ("debug", "info") else None,

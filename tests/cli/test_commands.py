@@ -105,9 +105,7 @@ def test_queue_and_dead_letters_of_an_empty_house(groundplan: Command) -> None:
         assert groundplan(*arguments).returncode == 2, arguments
 
 
-@pytest.mark.parametrize(
-    "arguments", [("nonsense",), ("run", "--role", "king"), ("run", "--port", "x"), ("config", "x")]
-)
+@pytest.mark.parametrize("words", ["nonsense", "run --role king", "run --port x", "config x"])
 def test_wrong_usage_is_exit_code_two(groundplan: Command, words: str) -> None:
     assert groundplan(*words.split()).returncode == 2
 

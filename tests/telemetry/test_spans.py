@@ -10,9 +10,10 @@ import pytest
 
 from groundplan.core.context import RequestContext, current, entered
 from groundplan.core.errors import NotFound
+from groundplan.core.ids import trace_id
 from groundplan.telemetry import LogRecord, Metrics, RequestRecord, SpanRecord, Telemetry, record, span
 from groundplan.telemetry.logs import make_logger
-from groundplan.telemetry.pipeline import AccessLines
+from groundplan.telemetry.pipeline import AccessLines, drawn
 from groundplan.telemetry.spans import MOST_SPANS
 
 
@@ -34,13 +35,8 @@ class Kept:
         self.log_records += records
 
 
-class Never:
-    def uniform(self, a: float, b: float, /) -> float:
-        return b
-
-
 def done(**changes: Any) -> RequestRecord:
-    fine = RequestRecord("r", "t", "s", "web", "page", "GET", "/", "/", 200, "", "", 0, 1000, False, "")
+    fine = RequestRecord("r", "f" * 32, "s", "web", "page", "GET", "/", "/", 200, "", "", 0, 1000, False, "")
     return fine._replace(**changes)
 
 
@@ -111,7 +107,7 @@ def test_a_request_has_so_many_spans_and_its_own() -> None:
 )
 def test_what_is_kept(changes: dict[str, object], kept: bool) -> None:
     sink = Kept()
-    telemetry = Telemetry([sink], Metrics(), Never(), slow_ms=300, sample=0.5)
+    telemetry = Telemetry([sink], Metrics(), slow_ms=300, sample=0.5)
     with entered(RequestContext()) as context:
         record("SQL", "x", "sql", 0, 0)
     telemetry.finish(context, done(**changes))
@@ -119,9 +115,16 @@ def test_what_is_kept(changes: dict[str, object], kept: bool) -> None:
     assert bool(sink.span_records) is kept
 
 
+def test_a_sample_is_the_same_everywhere() -> None:
+    ids = [trace_id() for _ in range(2000)]
+    assert not any(drawn(each, 0.0) for each in ids)
+    assert all(drawn(each, 1.0) for each in ids)
+    assert 300 < sum(drawn(each, 0.2) for each in ids) < 500
+
+
 def test_metrics_count_by_route() -> None:
     metrics = Metrics()
-    telemetry = Telemetry([], metrics, Never(), slow_ms=300, sample=0)
+    telemetry = Telemetry([], metrics, slow_ms=300, sample=0)
     telemetry.finish(RequestContext(), done(name="/orders/{order_id}", path="/orders/7"))
     telemetry.finish(RequestContext(), done(kind="handler", name="orders.send_receipt", status=502))
     text = metrics.render().decode()

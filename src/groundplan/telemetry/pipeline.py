@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, Protocol, TextIO
 
 import msgspec
 
-from groundplan.core.clock import Random
 from groundplan.core.context import RequestContext
 from groundplan.telemetry.metrics import Metrics
 from groundplan.telemetry.spans import SpanRecord
@@ -61,7 +60,6 @@ class Telemetry:
         self,
         sinks: Sequence[Sink],
         metrics: Metrics,
-        random: Random,
         *,
         slow_ms: float,
         sample: float,
@@ -69,7 +67,6 @@ class Telemetry:
     ) -> None:
         self._sinks = tuple(sinks)
         self._metrics = metrics
-        self._random = random
         self._slow_us = slow_ms * 1000
         self._sample = sample
         self._access = access
@@ -82,7 +79,7 @@ class Telemetry:
             or done.duration_us >= self._slow_us
             or done.kind == "handler"
             or any(span.error for span in context.spans)
-            or self._random.uniform(0.0, 1.0) < self._sample
+            or drawn(done.trace_id, self._sample)
         )
         for sink in self._sinks:
             sink.requests((done,))
@@ -121,6 +118,11 @@ def _line_of(done: RequestRecord) -> LogRecord:
         user=done.user,
         fields=fields,
     )
+
+
+def drawn(trace_id: str, share: float) -> bool:
+    """Whether a trace is in the sample: decided by its id, so that every process decides alike."""
+    return int(trace_id[-8:] or "0", 16) < share * 2**32
 
 
 class _AccessLine(msgspec.Struct, omit_defaults=True):

@@ -37,7 +37,7 @@ class MailInbox:
 
     async def ping(self) -> str:
         count = await asyncio.to_thread(lambda: len(list(self.folder.glob("*.json"))))
-        return f"{count} mails kept."
+        return f"{count} {'mail' if count == 1 else 'mails'} kept."
 
     async def send(self, message: Message, key: str) -> Sent:
         return await asyncio.to_thread(self._send, message, key)
