@@ -1,7 +1,6 @@
 """Requests and spans as telemetry keeps them, for tests of what the console makes of them."""
 
 from collections.abc import Sequence
-from random import Random
 from typing import Any
 
 from groundplan.console.store import TelemetryStore
@@ -15,7 +14,7 @@ SLOW_US = 300_000
 def request(number: int, **values: Any) -> RequestRecord:
     known: dict[str, Any] = {
         "request_id": f"req_{number}",
-        "trace_id": f"{number:032x}",
+        "trace_id": f"{number:024x}{number * 0x9E3779B1 % 2**32:08x}",  # spread, as random ids are
         "span_id": f"{number:016x}",
         "role": "web",
         "kind": "page",
@@ -61,7 +60,7 @@ class Recorder:
 
     def __init__(self, store: TelemetryStore, *, sample: float = 1.0) -> None:
         self.store = store
-        self._telemetry = Telemetry([store], Metrics(), Random(7), slow_ms=SLOW_US / 1000, sample=sample)
+        self._telemetry = Telemetry([store], Metrics(), slow_ms=SLOW_US / 1000, sample=sample)
 
     def finish(self, done: RequestRecord, *, inside: Sequence[str] = (), error: str = "") -> None:
         context = RequestContext(spans=list(spans_of(done, inside=inside, error=error)))
