@@ -11,10 +11,15 @@ START = 1_760_000_000_000_000
 SLOW_US = 300_000
 
 
+def trace_id_of(number: int) -> str:
+    """Spread over all ids, as random ones are: the sample is drawn by them."""
+    return f"{number:024x}{number * 0x9E3779B1 % 2**32:08x}"
+
+
 def request(number: int, **values: Any) -> RequestRecord:
     known: dict[str, Any] = {
         "request_id": f"req_{number}",
-        "trace_id": f"{number:024x}{number * 0x9E3779B1 % 2**32:08x}",  # spread, as random ids are
+        "trace_id": trace_id_of(number),
         "span_id": f"{number:016x}",
         "role": "web",
         "kind": "page",

@@ -7,7 +7,7 @@ import pytest
 
 from groundplan.integrations.mail.port import Message
 from tests.console.conftest import HANDLER, House
-from tests.console.telemetry import request
+from tests.console.telemetry import request, trace_id_of
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,7 @@ async def test_a_full_console(house: House) -> None:
     await house.dead_letter()
     house.keep(request(1, path="/checkout", method="POST", wrote=True), inside=["API", "SQL"])
     sent = await house.services.mail.send(Message(to="a@n.example", subject="<i>Hi</i>", text="<b>"), key="k")
-    for path in [*PAGES, f"/inbox/{sent.id}", f"/traces/{1:032x}"]:
+    for path in [*PAGES, f"/inbox/{sent.id}", f"/traces/{trace_id_of(1)}"]:
         text = await fetch(house, f"/console{path}")
         assert re.search(r'class="count">1<', text), path
         assert "<i>Hi" not in text
@@ -124,7 +124,7 @@ async def test_a_trace_shows_its_steps_and_the_one_that_was_chosen(house: House)
 async def test_a_trace_without_steps_says_why(house: House) -> None:
     house.telemetry.requests([request(1)])
     assert house.telemetry.flush()
-    assert "Steps not kept" in await fetch(house, f"/console/traces/{1:032x}")
+    assert "Steps not kept" in await fetch(house, f"/console/traces/{trace_id_of(1)}")
 
 
 @pytest.mark.parametrize("path", ["/traces/none", "/inbox/none", f"/dead-letters/{'0' * 8}-0000-7000-8000-{'0' * 12}"])

@@ -9,7 +9,7 @@ import pytest
 from groundplan.console.queries import TelemetryQueries
 from groundplan.console.store import TelemetryStore
 from groundplan.telemetry.pipeline import LogRecord
-from tests.console.telemetry import START, request
+from tests.console.telemetry import START, request, trace_id_of
 
 
 class Asked:
@@ -83,7 +83,7 @@ def test_lines_of_a_section_are_left_out_but_not_its_warnings(asked: Asked) -> N
     asked.store.requests([request(1, path="/console/queue"), request(2, path="/orders")])
     asked.store.logs(
         [
-            LogRecord(START, level, "web", f"{level} {at}", f"{at:032x}", "", f"req_{at}", "", "", {})
+            LogRecord(START, level, "web", f"{level} {at}", trace_id_of(at), "", f"req_{at}", "", "", {})
             for at in (1, 2)
             for level in ("info", "warning")
         ]
