@@ -15,7 +15,7 @@ from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
 from groundplan.settings import load
 from groundplan.settings.flagset import OPERATORS
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 
 SWITCH = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
 TEXTS = {"state": "ENABLED", "variants": {"a": "blue", "b": "green"}, "defaultVariant": "a"}

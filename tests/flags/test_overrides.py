@@ -12,7 +12,7 @@ from groundplan.data.database.migrate import PLATFORM, upgrade
 from groundplan.data.database.sql import Sql
 from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 from groundplan.testing.postgres import DatabaseUrls
 
 pytestmark = pytest.mark.anyio

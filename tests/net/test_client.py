@@ -18,7 +18,7 @@ from groundplan.core.errors import (
     TransactionOpen,
 )
 from groundplan.net.client import Outbound
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 from groundplan.testing.platform import free_port
 from tests.net.peer import Peer, drip, hang, hang_up, status
 

@@ -28,7 +28,7 @@ class EventLog:
                         "request_id": fact.request_id,
                         "traceparent": fact.traceparent,
                         "at": fact.at,
-                        "payload": msgspec.json.encode(fact.properties).decode(),
+                        "payload": msgspec.json.encode(fact.properties, enc_hook=str).decode(),
                     }
                     for fact in facts
                 ],

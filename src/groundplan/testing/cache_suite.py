@@ -1,25 +1,11 @@
 """What every cache engine must do. An adapter's test subclasses the suite and says how to make one."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from groundplan.data.cache.port import CacheStore
-
-
-class ManualClock:
-    """A clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.mark.anyio

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from groundplan.data.cache.memory import MemoryCache
 from groundplan.data.cache.port import CacheStore
-from groundplan.testing.cache_suite import CacheStoreSuite, ManualClock
+from groundplan.testing.cache_suite import CacheStoreSuite
+from groundplan.testing.clock import ManualClock
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from groundplan.data.cache.memory import MemoryCache
 from groundplan.data.cache.port import CacheStore
 from groundplan.data.cache.read_through import Cache, Outcome, TenantCache
 from groundplan.data.database.database import Database
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 from groundplan.testing.postgres import DatabaseUrls
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,7 @@ from groundplan.core.errors import NotFound
 from groundplan.data.objects.folder import FolderStore
 from groundplan.data.objects.port import Objects, ObjectStore
 from groundplan.data.objects.signing import UrlSigner
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 from groundplan.testing.objects_suite import ObjectStoreSuite, parts
 
 TENANT = UUID(int=1)

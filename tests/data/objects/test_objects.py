@@ -12,7 +12,7 @@ from groundplan.core.errors import Invalid, NotFound, TenantMissing, Transaction
 from groundplan.data.objects.folder import FolderStore
 from groundplan.data.objects.port import Objects
 from groundplan.data.objects.signing import UrlSigner
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 
 TENANT = UUID(int=1)
 BAD_KEYS = [

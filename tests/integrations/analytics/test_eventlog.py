@@ -10,7 +10,7 @@ import pytest
 from groundplan.core.context import RequestContext, entered
 from groundplan.integrations.analytics.eventlog import EventLogAnalytics
 from groundplan.integrations.analytics.port import Fact
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
 

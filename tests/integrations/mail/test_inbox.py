@@ -12,7 +12,7 @@ import pytest
 from groundplan.core.errors import NotFound
 from groundplan.integrations.mail.inbox import MailInbox
 from groundplan.integrations.mail.port import MailTransport, Message
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 from groundplan.testing.mail_suite import MailTransportSuite
 
 MESSAGE = Message(to="mara@example.com", subject="Receipt", text="Thank you.")

@@ -6,7 +6,7 @@ import pytest
 
 from groundplan.integrations.payments.sandbox import SandboxGateway
 from groundplan.net.client import Outbound
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 from tests.net.peer import Peer
 
 

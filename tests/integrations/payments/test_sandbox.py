@@ -17,7 +17,7 @@ from groundplan.integrations.payments.port import Charge, Checkout, Gateway
 from groundplan.integrations.payments.sandbox import PAGE_SECONDS, SandboxGateway
 from groundplan.integrations.payments.signature import Signature
 from groundplan.net.client import Outbound
-from groundplan.testing.cache_suite import ManualClock
+from groundplan.testing.clock import ManualClock
 from groundplan.testing.payments_suite import Callback, Decision, GatewaySuite
 from tests.net.peer import Peer, status
 
