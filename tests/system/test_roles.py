@@ -27,11 +27,10 @@ def test_one_trace_from_page_to_receipt(
     wait_for(lambda: "Receipt sent" in shopper.browser.get(order).text)
 
     queries = TelemetryQueries(TelemetryStore(project / "var" / "telemetry.db", max_rows=1000))
-    wait_for(lambda: any(r.kind == "handler" for r in queries.trace_requests(trace_id)))
-    roles = {record.role for record in queries.trace_requests(trace_id)}
-    assert roles == {"web", "api", "worker"}
+    every = {"Web", "API", "SQL", "Outbox", "Queue", "Worker", "Mail", "Payments"}
+    wait_for(lambda: every <= {span.component for span in queries.trace(trace_id)})
+    wait_for(lambda: {record.role for record in queries.trace_requests(trace_id)} == {"web", "api", "worker"})
     spans = queries.trace(trace_id)
-    assert {"Web", "API", "SQL", "Outbox", "Queue", "Worker", "Mail", "Payments"} <= {span.component for span in spans}
     known = {span.span_id for span in spans}
     orphans = [span.name for span in spans if span.parent_id and span.parent_id not in known]
     assert len(orphans) <= 1, orphans  # only the browser's own span, which it did not send us
