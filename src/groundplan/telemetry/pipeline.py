@@ -8,8 +8,13 @@ from typing import Any, NamedTuple, Protocol, TextIO
 import msgspec
 
 from groundplan.core.context import RequestContext
+from groundplan.core.redaction import HIDDEN, is_secret, redact
 from groundplan.telemetry.metrics import Metrics
+from groundplan.telemetry.plain import printable, text
 from groundplan.telemetry.spans import SpanRecord
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MOST_NAMES = 5_000
 
 
 class RequestRecord(NamedTuple):
@@ -70,9 +75,12 @@ class Telemetry:
         self._slow_us = slow_ms * 1000
         self._sample = sample
         self._access = access
+        self._secret = _SecretNames()
 
     def finish(self, context: RequestContext, done: RequestRecord) -> None:
-        """Hands over the request, and its spans if it failed, was slow, wrote or was drawn."""
+        """Hands over the request, and its spans if it failed, was slow, wrote or was drawn. Secrets are hidden."""
+        if self._secret[done.name]:
+            done = done._replace(path=_without_secrets(done.name, done.path))
         keep = (
             done.wrote
             or done.status >= 500
@@ -81,14 +89,22 @@ class Telemetry:
             or any(span.error for span in context.spans)
             or drawn(done.trace_id, self._sample)
         )
+        spans = [self._shown(span) for span in context.spans] if keep else []
+        line = _line_of(done)
         for sink in self._sinks:
             sink.requests((done,))
-            sink.logs((_line_of(done),))
-            if keep:
-                sink.spans(context.spans)
+            sink.logs((line,))
+            if spans:
+                sink.spans(spans)
         self._count(done)
         if self._access is not None:
             self._access.write(done)
+
+    def _shown(self, span: SpanRecord) -> SpanRecord:
+        for name in span.attributes:
+            if self._secret[name]:
+                return span._replace(attributes=redact(span.attributes))
+        return span
 
     def _count(self, done: RequestRecord) -> None:
         seconds = done.duration_us / 1_000_000
@@ -96,8 +112,31 @@ class Telemetry:
             self._metrics.handler_runs.labels(done.name, "done" if done.status < 400 else "failed").inc()
             self._metrics.handler_seconds.labels(done.name).observe(seconds)
         else:
-            self._metrics.requests.labels(done.role, done.method, done.name, str(done.status)).inc()
-            self._metrics.request_seconds.labels(done.role, done.name).observe(seconds)
+            route = done.name or "unmatched"
+            method = done.method if done.method in _METHODS else "other"
+            self._metrics.requests.labels(done.role, method, route, str(done.status)).inc()
+            self._metrics.request_seconds.labels(done.role, route).observe(seconds)
+
+
+class _SecretNames(dict[str, bool]):
+    """Whether a name means a secret, looked up once for each: code has few names, and a request many spans."""
+
+    def __missing__(self, name: str) -> bool:
+        found = is_secret(name)
+        if len(self) < _MOST_NAMES:
+            self[name] = found
+        return found
+
+
+def _without_secrets(template: str, path: str) -> str:
+    """``/sandbox/{token}/pay`` keeps its token to itself."""
+    names, parts = template.split("/"), path.split("/")
+    secret = [name.startswith("{") and is_secret(name) for name in names]
+    if not any(secret):
+        return path
+    if len(names) != len(parts):  # a parameter that takes several parts of the path
+        return "/".join([*parts[: secret.index(True)], HIDDEN])
+    return "/".join(HIDDEN if hide else part for hide, part in zip(secret, parts, strict=True))
 
 
 def _line_of(done: RequestRecord) -> LogRecord:
@@ -146,14 +185,16 @@ class _AccessLine(msgspec.Struct, omit_defaults=True):
 class AccessLines:
     """One JSON line per request or handler, encoded by msgspec: a fifth of the cost of a general logger."""
 
-    def __init__(self, stream: TextIO = sys.stdout, *, pretty: bool = False) -> None:
+    def __init__(self, stream: TextIO | None = None, *, pretty: bool = False) -> None:
         """``pretty`` writes short lines for a person at a terminal."""
-        self._stream = stream
+        self._stream = stream or sys.stdout
         self._pretty = pretty
         self._encode = msgspec.json.Encoder().encode
 
     def write(self, done: RequestRecord) -> None:
-        at = datetime.fromtimestamp(done.start_us / 1_000_000, UTC)
+        if not (done.path.isascii() and done.error.isascii()):
+            done = done._replace(path=text(done.path), error=text(done.error))
+        at = datetime.fromtimestamp((done.start_us + done.duration_us) / 1_000_000, UTC)
         line = self._short(at, done) if self._pretty else self._json(at, done)
         try:
             self._stream.write(line + "\n")
@@ -185,4 +226,4 @@ class AccessLines:
     def _short(self, at: datetime, done: RequestRecord) -> str:
         what = f"{done.method} {done.path}" if done.method else done.name
         tail = f"  {done.error}" if done.error and done.status >= 500 else ""
-        return f"{at:%H:%M:%S} {done.role:<6} {done.status} {done.duration_us / 1000:7.1f} ms  {what}{tail}"
+        return printable(f"{at:%H:%M:%S} {done.role:<6} {done.status} {done.duration_us / 1000:7.1f} ms  {what}{tail}")

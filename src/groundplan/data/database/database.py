@@ -200,6 +200,7 @@ def _sqlite_engine(url: URL, path: Path, *, read_only: bool, size: int) -> Async
         pool_size=size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
+        hide_parameters=True,
     )
 
 

@@ -21,6 +21,7 @@ def engine(url: URL, size: int, *, read_only: bool) -> AsyncEngine:
         pool_size=size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
+        hide_parameters=True,
         isolation_level="AUTOCOMMIT" if read_only else "READ COMMITTED",
         connect_args={"server_settings": settings, "timeout": POOL_TIMEOUT_SECONDS},
     )

@@ -1,0 +1,119 @@
+"""The end of a request: what is kept, what is counted, and what nobody gets to see."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from groundplan.core.context import RequestContext, entered
+from groundplan.telemetry import AccessLines, Metrics, RequestRecord, Telemetry, record, span
+from tests.telemetry.kept import START, Kept, request
+
+
+def finished(done: RequestRecord, *, sample: float = 0.0, span_error: str = "", **attributes: Any) -> Kept:
+    kept = Kept()
+    with entered(RequestContext()) as context:
+        record("API", "get", "work", START, 10, error=span_error, **attributes)
+        Telemetry([kept], Metrics(), slow_ms=300, sample=sample).finish(context, done)
+    return kept
+
+
+def spread(number: int) -> str:
+    """Trace ids at equal distances, so that a share of them is an exact number."""
+    return f"{number % 2_000 * 2**32 // 2_000:032x}"
+
+
+def counted(*all_done: RequestRecord) -> CollectorRegistry:
+    metrics = Metrics()
+    telemetry = Telemetry([], metrics, slow_ms=300, sample=0)
+    for done in all_done:
+        telemetry.finish(RequestContext(), done)
+    return metrics.registry
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"status": 500},
+        {"duration_us": 300_000},
+        {"wrote": True},
+        {"kind": "handler", "method": "", "name": "orders.send_receipt"},
+    ],
+)
+def test_spans_worth_keeping_are_always_kept(values: dict[str, Any]) -> None:
+    assert len(finished(request(**values)).span_records) == 1
+
+
+def test_spans_are_kept_when_one_of_them_failed() -> None:
+    assert len(finished(request(), span_error="TimeoutError: ").span_records) == 1
+
+
+def test_the_others_are_kept_by_sample_and_their_requests_always() -> None:
+    kept = Kept()
+    telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=0.25)
+    for number in range(2_000):
+        with entered(RequestContext()) as context:
+            with span("API", "get"):
+                pass
+            telemetry.finish(context, request(trace_id=spread(number), status=404, error="NotFound: no such order"))
+    assert len(kept.request_records) == 2_000
+    assert len(kept.span_records) == 500
+
+
+def test_none_and_all_can_be_sampled() -> None:
+    assert finished(request(), sample=0.0).span_records == []
+    assert len(finished(request(), sample=1.0).span_records) == 1
+
+
+def test_secrets_in_attributes_are_hidden_and_the_rest_is_not() -> None:
+    kept = finished(request(wrote=True), api_key="k-123", rows=3)
+    assert kept.span_records[0].attributes == {"api_key": "[hidden]", "rows": 3}
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "shown"),
+    [
+        ("/sandbox/payments/{token}", "/sandbox/payments/s3cr3t", "/sandbox/payments/[hidden]"),
+        ("/reset/{token}/of/{user_id}", "/reset/s3cr3t/of/7", "/reset/[hidden]/of/7"),
+        ("/shared/{token}", "/shared/s3/cr/3t", "/shared/[hidden]"),
+        ("/tokens/{token_id}", "/tokens/", "/tokens/[hidden]"),
+        ("/reset-password/{user_id}", "/reset-password/7", "/reset-password/7"),
+        ("/orders/{order_id}", "/orders/7", "/orders/7"),
+    ],
+)
+def test_secrets_in_a_path_are_hidden_everywhere(template: str, path: str, shown: str) -> None:
+    out, kept = StringIO(), Kept()
+    telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=0, access=AccessLines(out))
+    telemetry.finish(RequestContext(), request(name=template, path=path))
+    assert kept.request_records[0].path == shown
+    assert kept.lines[0].event == f"GET {shown}"
+    assert json.loads(out.getvalue())["path"] == shown
+    assert "s3" not in out.getvalue()
+
+
+def test_requests_are_counted_and_timed_by_template() -> None:
+    registry = counted(request(), request(path="/api/v1/orders/8"), request(status=404))
+    labels = {"role": "api", "method": "GET", "route": "/api/v1/orders/{order_id}"}
+    assert registry.get_sample_value("groundplan_http_requests_total", labels | {"status": "200"}) == 2
+    assert registry.get_sample_value("groundplan_http_requests_total", labels | {"status": "404"}) == 1
+    timed = {"role": "api", "route": "/api/v1/orders/{order_id}"}
+    assert registry.get_sample_value("groundplan_http_request_duration_seconds_count", timed) == 3
+    assert registry.get_sample_value("groundplan_http_request_duration_seconds_sum", timed) == pytest.approx(0.01575)
+
+
+def test_what_a_client_makes_up_does_not_become_a_label() -> None:
+    registry = counted(*(request(method=f"X{n}", name="", path=f"/{n}", status=404) for n in range(50)))
+    labels = {"role": "api", "method": "other", "route": "unmatched", "status": "404"}
+    assert registry.get_sample_value("groundplan_http_requests_total", labels) == 50
+
+
+def test_handlers_are_counted_by_outcome_and_not_as_requests() -> None:
+    run = request(kind="handler", role="worker", method="", name="orders.send_receipt")
+    registry = counted(run, run._replace(status=502), run._replace(status=422))
+    labels = {"handler": "orders.send_receipt"}
+    assert registry.get_sample_value("groundplan_handler_runs_total", labels | {"outcome": "done"}) == 1
+    assert registry.get_sample_value("groundplan_handler_runs_total", labels | {"outcome": "failed"}) == 2
+    assert registry.get_sample_value("groundplan_handler_duration_seconds_count", labels) == 3
+    assert b"groundplan_http_requests_total{" not in Metrics().render()
