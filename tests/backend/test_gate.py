@@ -124,6 +124,13 @@ async def test_people_get_pages_and_programs_problems(app: RunningApp) -> None:
     assert (sent_on.status_code, sent_on.headers["location"]) == (303, "/sign-in?next=%2Fprivate%3Fa%3D1")
 
 
+async def test_head_is_get_without_the_body(app: RunningApp) -> None:
+    for path in ("/", "/api/v1/things/1", "/healthz", "/nothing"):
+        head, get = await app.client.head(path), await app.client.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert head.headers["content-type"] == get.headers["content-type"]
+
+
 async def test_an_unknown_host_has_no_store(app: RunningApp) -> None:
     for path, headers in (("/", {}), ("/api/v1/things/1", {"accept": "application/json"})):
         assert (await app.client.get(path, headers={"host": "nobody.example", **headers})).status_code == 404
@@ -204,7 +211,8 @@ async def test_metrics_and_docs(app: RunningApp) -> None:
     assert 'route="/api/v1/things/{number}"' in metrics
     docs = await app.client.get("/docs")
     assert docs.status_code == 200
-    assert not re.search(r'(src|href)="(https?:)?//', docs.text), "nothing from outside"
+    for page in ("/docs", "/docs/schema"):
+        assert not re.search(r"(src|href)=.(https?:)?//", (await app.client.get(page)).text), "nothing from outside"
     schema: dict[str, Any] = (await app.client.get("/docs/openapi.json")).json()
     assert schema["openapi"].startswith("3.1")
     (number, size) = schema["paths"]["/api/v1/things/{number}"]["get"]["parameters"]

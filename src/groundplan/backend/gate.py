@@ -60,7 +60,10 @@ class Gate:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
-        elif scope["path"].startswith(self._plumbing):
+            return
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
+        if scope["path"].startswith(self._plumbing):
             scope["groundplan"] = None
             await self._inner(scope, receive, send)
         else:
@@ -169,6 +172,15 @@ class Gate:
         headers.append((b"cache-control", b"private, no-store"))
         headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in request.set_cookies]
         return headers
+
+
+def _without_body(send: Any) -> Any:
+    """HEAD is GET without the body (RFC 9110), so every GET route answers it."""
+
+    async def send_head(message: Any) -> None:
+        await send(message | {"body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
 
 
 def _request_id(given: str) -> str:

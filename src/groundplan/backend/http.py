@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from groundplan.app.calls import Calls
@@ -35,7 +36,7 @@ def http_app(
             title=services.assembly.app.name.capitalize(),
             version=version,
             path="/docs/schema",
-            render_plugins=[],
+            render_plugins=[JsonRenderPlugin()],  # its own pages would load scripts from outside
             use_handler_docstrings=True,
             components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
         ),

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from litestar import Request
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.response import Response
 from litestar.response.base import ASGIResponse
 
@@ -65,6 +65,8 @@ def as_groundplan_error(error: BaseException) -> GroundplanError:
     if isinstance(error, HTTPException) and error.status_code in _BY_STATUS:
         detail = _SENTENCES.get(error.status_code, error.detail)
         return _BY_STATUS[error.status_code](detail)
+    if isinstance(error, InternalServerException) and "disconnected" in error.detail:
+        return Invalid("The connection closed before the whole request had come.")
     if isinstance(error, UnicodeError):
         return Invalid("The request is not valid UTF-8.")
     if isinstance(error, RecursionError):
