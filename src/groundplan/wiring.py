@@ -211,7 +211,7 @@ def _demo_accounts(settings: Settings, app: App) -> DemoAccounts:
 
 
 def _remote(settings: Settings, outbound: Outbound, clock: Clock) -> Any:
-    from groundplan.backend.remote import RemoteApi
+    from groundplan.backend.api.remote import RemoteApi
 
     return RemoteApi(settings.api_url or "", outbound, Assertions(settings.secret_key, clock))
 

@@ -18,7 +18,8 @@ from groundplan.app.calls import Calls
 from groundplan.app.context import Context
 from groundplan.app.page import Page, Redirect
 from groundplan.app.route import Parameter, Route
-from groundplan.backend.problem import Problem
+from groundplan.backend.api.problem import Problem
+from groundplan.backend.scope import context_of
 
 Render = Callable[[Page, Context, Scope], bytes]
 Endpoint = Callable[..., Awaitable[ASGIResponse]]
@@ -64,7 +65,7 @@ def _handler(route: Route, calls: Calls, render: Render) -> HTTPRouteHandler:
 
 def _api_endpoint(route: Route, calls: Calls) -> Endpoint:
     async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
-        reply = await calls.run(route, scope["groundplan"], _named(arguments))  # type: ignore[typeddict-item]
+        reply = await calls.run(route, context_of(scope), _named(arguments))
         headers = {"idempotency-replayed": "true"} if reply.replayed else {}
         return ASGIResponse(body=reply.body, status_code=reply.status, media_type=MediaType.JSON, headers=headers)
 
@@ -73,7 +74,7 @@ def _api_endpoint(route: Route, calls: Calls) -> Endpoint:
 
 def _page_endpoint(route: Route, render: Render) -> Endpoint:
     async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
-        context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
+        context = context_of(scope)
         context.render_page()
         result = await route.function(context, **_named(arguments))
         if isinstance(result, Redirect):
@@ -85,7 +86,7 @@ def _page_endpoint(route: Route, render: Render) -> Endpoint:
 
 def _webhook_endpoint(route: Route) -> Endpoint:
     async def endpoint(scope: Scope, request: Request[Any, Any, Any]) -> ASGIResponse:
-        context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
+        context = context_of(scope)
         try:
             await route.function(context, data=await request.body())
         finally:
@@ -139,7 +140,7 @@ def _permission_check(route: Route) -> Callable[[Request[Any, Any, Any]], Awaita
     """Before the body is read, so that 401 and 403 come before 400."""
 
     async def check(request: Request[Any, Any, Any]) -> None:
-        context: Context = request.scope["groundplan"]  # type: ignore[typeddict-item]
+        context = context_of(request.scope)
         context.require(route.permission)
 
     return check

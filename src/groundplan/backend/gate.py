@@ -14,6 +14,7 @@ from groundplan.app.route import template
 from groundplan.app.services import Services
 from groundplan.backend.identity import Identity
 from groundplan.backend.refusals import Refusals
+from groundplan.backend.scope import put_context
 from groundplan.core.context import RequestContext, changed, entered, parse_traceparent
 from groundplan.core.errors import NotFound
 from groundplan.core.ids import span_id, trace_id, uuid7
@@ -64,7 +65,7 @@ class Gate:
         if scope["method"] == "HEAD":
             scope, send = {**scope, "method": "GET"}, _without_body(send)
         if scope["path"].startswith(self._plumbing):
-            scope["groundplan"] = None
+            put_context(scope, None)
             await self._inner(scope, receive, send)
         else:
             await self._request(scope, receive, send)
@@ -80,7 +81,7 @@ class Gate:
             trace_id=parent[0] if parent else trace_id(),
             span_id=span_id(),
         )
-        scope["groundplan"] = None
+        put_context(scope, None)
         scope["csp_nonce"] = nonce = secrets.token_urlsafe(16) if is_page else ""
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         status = 0
@@ -95,7 +96,8 @@ class Gate:
         with entered(context):
             unit: Context | None = None
             try:
-                scope["groundplan"] = unit = await self._identify(request)
+                unit = await self._identify(request)
+                put_context(scope, unit)
                 tenant = unit.tenant.slug if unit.has_tenant else ""
                 with changed(tenant=tenant, user_id=unit.user.id if unit.user else None):
                     await self._inner(scope, receive, send_with_headers)

@@ -11,7 +11,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from groundplan.app.calls import Calls
 from groundplan.app.route import Route
 from groundplan.app.services import Services
-from groundplan.backend.docs import docs_routes
+from groundplan.backend.api.docs import docs_routes
 from groundplan.backend.endpoints import BODY_LIMIT, handlers
 from groundplan.backend.refusals import Refusals
 from groundplan.backend.web.render import Renderer

@@ -11,6 +11,7 @@ from litestar.types import Scope
 
 from groundplan.app.context import Context
 from groundplan.app.health import Health
+from groundplan.backend.scope import context_of
 from groundplan.backend.web.static import StaticFiles
 from groundplan.core.errors import Forbidden, NotFound
 from groundplan.telemetry import Metrics
@@ -37,7 +38,7 @@ def plumbing(health: Health, metrics: Metrics, static: StaticFiles, *, open_metr
     @get("/metrics", include_in_schema=False)
     async def read_metrics(request: Request[Any, Any, Any]) -> ASGIResponse:
         if not open_metrics:
-            context: Context = request.scope["groundplan"]  # type: ignore[typeddict-item]
+            context = context_of(request.scope)
             context.require(METRICS_PERMISSION)
         return ASGIResponse(body=metrics.render(), media_type="text/plain; version=0.0.4")
 
@@ -60,7 +61,7 @@ def plumbing(health: Health, metrics: Metrics, static: StaticFiles, *, open_metr
         signature: FromQuery[str] = "",
         filename: FromQuery[str] = "",
     ) -> ASGIResponse:
-        context: Context = scope["groundplan"]  # type: ignore[typeddict-item]
+        context = context_of(scope)
         name = filename or None
         stored = context.objects
         if not stored.verify(_relative(key, context), expires=expires, signature=signature, filename=name):

@@ -12,7 +12,8 @@ from litestar.response.base import ASGIResponse
 
 from groundplan.app.context import Context
 from groundplan.app.page import Page
-from groundplan.backend.problem import MEDIA_TYPE, encode_problem, problem_headers, problem_of
+from groundplan.backend.api.problem import MEDIA_TYPE, encode_problem, problem_headers, problem_of
+from groundplan.backend.scope import context_if_any
 from groundplan.core.errors import (
     Conflict,
     FieldError,
@@ -117,7 +118,7 @@ class Refusals:
             headers = {"location": f"/sign-in?next={_address(scope)}"}
             return ASGIResponse(status_code=303, headers=headers, media_type="text/plain")
         page = Page("errors/error.html", status=refusal.status, problem=problem_of(refusal, scope["path"]))
-        body = self._render(page, scope.get("groundplan"), scope)
+        body = self._render(page, context_if_any(scope), scope)
         return ASGIResponse(body=body, status_code=refusal.status, media_type="text/html")
 
 

@@ -10,6 +10,7 @@ from litestar.types import Scope
 from markupsafe import Markup, escape
 
 from groundplan.app.page import Page
+from groundplan.backend.scope import context_if_any
 from groundplan.backend.web.render import Renderer
 
 
@@ -30,7 +31,7 @@ def docs_routes(renderer: Renderer) -> list[Any]:
             type_words=type_words,
             prose=prose,
         )
-        return ASGIResponse(body=renderer(page, scope.get("groundplan"), scope), media_type="text/html")  # type: ignore[arg-type]
+        return ASGIResponse(body=renderer(page, context_if_any(scope), scope), media_type="text/html")
 
     return [docs, openapi_json]
 
