@@ -50,6 +50,7 @@ async def start_payment(ctx: Context, order_id: UUID, data: StartPayment) -> Pay
         ),
         key=f"{order.id}:{order.payment_id}",
     )
+    ctx.analytics.track("payment.opened", number=order.number, total_cents=order.total_cents)
     return PaymentPage(checkout.url)
 
 
