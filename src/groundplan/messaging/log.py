@@ -10,6 +10,10 @@ from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
 
 
+PREFIX = "analytics."
+"""A fact is not a domain event of that name: replaying one must never meet the other."""
+
+
 class EventLog:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -22,7 +26,7 @@ class EventLog:
                 [
                     {
                         "id": uuid7(),
-                        "name": fact.name,
+                        "name": f"{PREFIX}{fact.name}",
                         "tenant_id": fact.tenant_id,
                         "user_id": fact.user_id,
                         "request_id": fact.request_id,
