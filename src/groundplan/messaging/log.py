@@ -9,7 +9,6 @@ from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
 
-
 PREFIX = "analytics."
 """A fact is not a domain event of that name: replaying one must never meet the other."""
 
