@@ -15,7 +15,7 @@ from groundplan.app.services import Services
 from groundplan.backend.identity import Identity
 from groundplan.backend.refusals import Refusals
 from groundplan.backend.scope import put_context
-from groundplan.core.context import RequestContext, changed, entered, parse_traceparent
+from groundplan.core.context import RequestContext, changed, current, entered, parse_traceparent
 from groundplan.core.errors import NotFound
 from groundplan.core.ids import span_id, trace_id, uuid7
 from groundplan.telemetry import RequestRecord, Telemetry
@@ -105,41 +105,55 @@ class Gate:
                 if status:
                     raise  # the reply has begun: too late for another
                 await self._refusals.reply(scope, raised)(scope, receive, send_with_headers)
-        duration_us = (time.perf_counter_ns() - started) // 1000
+            duration_us = (time.perf_counter_ns() - started) // 1000
+            self._report(scope, request, unit, parent[1] if parent else "", status, started_us, duration_us)
+
+    def _report(
+        self,
+        scope: Any,
+        request: Request,
+        unit: Context | None,
+        parent_id: str,
+        status: int,
+        started_us: int,
+        duration_us: int,
+    ) -> None:
+        """The request's own span, its access line and its metrics."""
+        context = current() or RequestContext()
         route = template(scope.get("path_template") or "unmatched")
         error = scope.get("groundplan_error", "")
-        with entered(context):
-            record(
-                "Web" if is_page else "API",
-                f"{request.method} {route if route != 'unmatched' else request.path[:200]}",
-                "work",
-                started_us,
-                duration_us,
+        is_page = context.role == "web"
+        record(
+            "Web" if is_page else "API",
+            f"{request.method} {route if route != 'unmatched' else request.path[:200]}",
+            "work",
+            started_us,
+            duration_us,
+            span_id=context.span_id,
+            parent_id=parent_id,
+            error=error if status >= 500 else "",
+            status=status,
+        )
+        self._telemetry.finish(
+            context,
+            RequestRecord(
+                request_id=context.request_id,
+                trace_id=context.trace_id,
                 span_id=context.span_id,
-                parent_id=parent[1] if parent else "",
-                error=error if status >= 500 else "",
+                role=context.role,
+                kind="page" if is_page else "api",
+                method=request.method,
+                name=route,
+                path=request.path[:500],
                 status=status,
-            )
-            self._telemetry.finish(
-                context,
-                RequestRecord(
-                    request_id=context.request_id,
-                    trace_id=context.trace_id,
-                    span_id=context.span_id,
-                    role=context.role,
-                    kind="page" if is_page else "api",
-                    method=request.method,
-                    name=route,
-                    path=request.path[:500],
-                    status=status,
-                    tenant=unit.tenant.slug if unit and unit.has_tenant else "",
-                    user=str(unit.user.id) if unit and unit.user else "",
-                    start_us=started_us,
-                    duration_us=duration_us,
-                    wrote=context.tally.commits > 0,
-                    error=error,
-                ),
-            )
+                tenant=unit.tenant.slug if unit and unit.has_tenant else "",
+                user=str(unit.user.id) if unit and unit.user else "",
+                start_us=started_us,
+                duration_us=duration_us,
+                wrote=context.tally.commits > 0,
+                error=error,
+            ),
+        )
 
     async def _identify(self, request: Request) -> Context:
         await self._services.overrides.refresh()
