@@ -1,10 +1,12 @@
 """Leases, acknowledgements, retries and dead letters, on both engines."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from groundplan.core.clock import SystemClock
@@ -12,6 +14,7 @@ from groundplan.core.errors import Conflict, InvalidPayload, LeaseLost, NotFound
 from groundplan.core.retry import Retry
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
+from groundplan.data.database.uow import Transaction
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import CRASH_LIMIT, Deliveries, Failure
 from groundplan.messaging.handlers import Handler, Handlers
@@ -265,6 +268,44 @@ async def test_two_replays_at_once_are_one(queue: Queue) -> None:
     again = await queue.claim_one()
     assert (again.id, again.attempt) == (dead_id, 1), "it goes on under its own id"
     assert await queue.dead_letters.count() == 0
+
+
+async def test_a_replay_waits_for_the_edit_before_it(queue: Queue) -> None:
+    dead_id = await _dead(queue)
+    edited, replaying = asyncio.Event(), asyncio.Event()
+
+    async def replay() -> None:
+        await edited.wait()
+        replaying.set()
+        async with queue.database.transaction(None) as transaction:
+            await queue.dead_letters.replay(transaction, dead_id)
+
+    async def edit() -> None:
+        async with queue.database.transaction(None) as transaction:
+            await queue.dead_letters.edit(transaction, dead_id, {"number": 8}, by="me")
+            edited.set()
+            await replaying.wait()
+            await asyncio.sleep(0.05)
+
+    await asyncio.gather(edit(), replay())
+    assert msgspec.json.decode((await queue.claim_one()).payload) == {"number": 8}
+
+
+async def test_of_a_drop_and_a_replay_at_once_one_wins(queue: Queue) -> None:
+    dead_id = await _dead(queue)
+    other = await queue.rows()
+
+    async def attempt(act: Callable[[Transaction, UUID], Awaitable[None]]) -> bool:
+        try:
+            async with queue.database.transaction(None) as transaction:
+                await act(transaction, dead_id)
+        except Conflict:
+            return False
+        return True
+
+    dropped, replayed = await asyncio.gather(attempt(queue.dead_letters.drop), attempt(queue.dead_letters.replay))
+    assert dropped is not replayed
+    assert await queue.rows() == other + int(replayed)
 
 
 async def test_a_dropped_one_is_gone(queue: Queue) -> None:

@@ -134,8 +134,9 @@ class DeadLetters:
         Raises:
             Conflict: it was replayed or dropped meanwhile.
         """
-        if not await transaction.execute(_REVIVE, id=dead_letter_id):
+        if not await transaction.execute(_LOCK, id=dead_letter_id):
             raise Conflict(_gone(dead_letter_id))
+        await transaction.execute(_REVIVE, id=dead_letter_id)
         await transaction.execute(_DELETE, id=dead_letter_id)
         transaction.after_commit(lambda: self._database.notify(WAKE_CHANNEL))
 
@@ -187,6 +188,8 @@ _ATTEMPTS = Sql("""SELECT number, started_at, ended_at, outcome, error, detail, 
     FROM attempts WHERE delivery_id = :id ORDER BY number""")
 _EDIT = Sql("""UPDATE dead_letters SET original_payload = COALESCE(original_payload, payload), payload = :payload,
     edited_by = :by, edited_at = NOW WHERE id = :id RETURNING id""")
+# Taken first: a replay must see the edit that was saved before it, and of two replays only one may go on.
+_LOCK = Sql("UPDATE dead_letters SET died_at = died_at WHERE id = :id RETURNING id")
 _DELETE = Sql("DELETE FROM dead_letters WHERE id = :id RETURNING id")
 _REVIVE = Sql("""
     INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt,
