@@ -7,16 +7,16 @@ stay shared, so a task started inside a request keeps its trace.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from groundplan.core.errors import TransactionOpen
 from groundplan.core.ids import span_id, trace_id
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """What a request has done so far, counted across everything that happens inside it."""
 
     commits: int = 0
@@ -24,23 +24,22 @@ class Tally:
     """Idempotent writes it asked for: each gets a key of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     """Identity, trace and deadline of the work in hand."""
 
     request_id: str = ""
     role: str = "web"
-    trace_id: str = field(default_factory=trace_id)
-    span_id: str = field(default_factory=span_id)
+    trace_id: str = msgspec.field(default_factory=trace_id)
+    span_id: str = msgspec.field(default_factory=span_id)
     tenant: str = ""
     """The tenant's slug, for logs and telemetry."""
     user_id: UUID | None = None
     deadline: float | None = None
     """On the monotonic clock, in seconds."""
     in_transaction: bool = False
-    spans: list[Any] = field(default_factory=list)
+    spans: list[Any] = msgspec.field(default_factory=list)
     """Finished spans of this request, in the order they ended; telemetry decides at the end what to keep."""
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = msgspec.field(default_factory=Tally)
 
     @property
     def traceparent(self) -> str:
@@ -68,7 +67,7 @@ def entered(context: RequestContext) -> Iterator[RequestContext]:
 @contextmanager
 def changed(**changes: Any) -> Iterator[RequestContext]:
     """The current context with some fields changed, for the block; starts a fresh one where there is none."""
-    with entered(replace(_current.get() or RequestContext(), **changes)) as context:
+    with entered(msgspec.structs.replace(_current.get() or RequestContext(), **changes)) as context:
         yield context
 
 

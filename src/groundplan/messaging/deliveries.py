@@ -195,7 +195,7 @@ _RETRY = Sql("""
 _REAP = Sql("""
     UPDATE deliveries SET state = 'ready', run_at = NOW, attempt = attempt - 1, crashes = crashes + 1,
         lease_token = NULL, lease_until = NULL
-    WHERE state = 'leased' AND (lease_until < NOW OR :every = 1) RETURNING id, handler, crashes
+    WHERE state = 'leased' AND (lease_until <= NOW OR :every = 1) RETURNING id, handler, crashes
 """)
 _NOTE_ATTEMPT = Sql("""
     INSERT INTO attempts (delivery_id, number, started_at, ended_at, outcome, error, detail, stack, trace_id, worker)

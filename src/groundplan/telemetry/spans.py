@@ -5,9 +5,10 @@ A span is a tuple appended to the list of its request. Whether it is kept is dec
 
 import time
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from types import TracebackType
 from typing import NamedTuple
+
+import msgspec
 
 from groundplan.core.context import RequestContext, current, entered
 from groundplan.core.errors import Refused
@@ -83,7 +84,7 @@ class Span:
         if outer is None:
             return self
         self._parent_id = outer.span_id
-        self._context = replace(outer, span_id=new_span_id())
+        self._context = msgspec.structs.replace(outer, span_id=new_span_id())
         self._block: AbstractContextManager[RequestContext] = entered(self._context)
         self._block.__enter__()
         self._started_us, self._started_ns = time.time_ns() // 1000, time.perf_counter_ns()

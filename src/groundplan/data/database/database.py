@@ -8,20 +8,19 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from groundplan.core.context import changed, current
 from groundplan.core.errors import GroundplanError, Invalid, TransactionOpen, Unavailable
 from groundplan.data.database import postgresql, sqlite
+from groundplan.data.database.link import Link
 from groundplan.data.database.sql import Dialect, Row, Sql
 from groundplan.data.database.statements import record_statements
-from groundplan.data.database.uow import Reader, Transaction, run
+from groundplan.data.database.uow import Reader, Transaction
 
 POOL_TIMEOUT_SECONDS = 5.0
-BUSY_SECONDS = 5.0
-_BUSY_PAUSE_SECONDS = 0.003
 
 
 class Database:
@@ -32,6 +31,7 @@ class Database:
         self._log = log
         self.dialect: Dialect = "sqlite" if self._url.get_backend_name() == "sqlite" else "postgresql"
         self._lock: sqlite.ProcessLock | None = None
+        self._link: type[sqlite.SqliteLink] | type[postgresql.PostgresqlLink]
         self._writer_turn = asyncio.Lock()
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._listening: postgresql.Listener | None = None
@@ -40,11 +40,11 @@ class Database:
             self._lock = sqlite.ProcessLock(path) if exclusive else None
             self._writer = _sqlite_engine(self._url, path, read_only=False, size=1)
             self._read = _sqlite_engine(self._url, path, read_only=True, size=pool_size)
-            self._internal_reads = self._read
+            self._internal_reads, self._link = self._read, sqlite.SqliteLink
         else:
             self._writer = postgresql.engine(self._url, pool_size, read_only=False)
             self._read = postgresql.engine(self._url, pool_size, read_only=True)
-            self._internal_reads = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+            self._internal_reads, self._link = self._writer, postgresql.PostgresqlLink
         for engine in (self._writer, self._read):
             record_statements(engine.sync_engine)
 
@@ -88,10 +88,10 @@ class Database:
         turn = self._writer_turn if self.dialect == "sqlite" else _NoTurn()
         async with turn:
             with changed(in_transaction=True):
-                async with self._connection(self._writer) as connection:
-                    await self._begin(connection, tenant_id)
-                    transaction = Transaction(connection, self.dialect, tenant_id)
+                async with self._linked(self._writer) as link:
+                    transaction = Transaction(link, tenant_id)
                     try:
+                        await link.begin(tenant_id)
                         yield transaction
                         await transaction.finish()
                     except BaseException as error:
@@ -106,11 +106,13 @@ class Database:
         if self.dialect == "sqlite" and not sql.reads:
             async with self.transaction(None) as transaction:
                 return await transaction.execute(sql, **values)
-        try:
-            async with self._connection(self._internal_reads) as connection:
-                return await run(connection, self.dialect, sql, values)
-        except (SQLAlchemyError, OverflowError) as error:
-            raise translated(error) from error
+        async with self._linked(self._internal_reads) as link:
+            try:
+                return await link.run(sql, values)
+            except Exception as error:
+                if (known := translated(error)) is not error:
+                    raise known from error
+                raise
 
     async def listen(self, channel: str, heard: Callable[[], None]) -> None:
         """Calls ``heard`` after every ``notify`` of the channel, from this process or, on PostgreSQL, any other."""
@@ -128,39 +130,19 @@ class Database:
             await self.execute(_NOTIFY, channel=channel)
 
     @asynccontextmanager
-    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _linked(self, engine: AsyncEngine) -> AsyncIterator[Link]:
         try:
-            connection = await engine.connect()
+            link = self._link(engine, await engine.raw_connection())
         except OSError as error:
             raise Unavailable("The database cannot be reached.") from error
-        except SQLAlchemyError as error:
-            raise translated(error) from error
+        except Exception as error:
+            if (known := translated(error)) is not error:
+                raise known from error
+            raise
         try:
-            yield connection
+            yield link
         finally:
-            await asyncio.shield(connection.close())
-
-    async def _begin(self, connection: AsyncConnection, tenant_id: UUID | None) -> None:
-        try:
-            if self.dialect == "sqlite":
-                await self._begin_immediate(connection)
-            else:
-                await postgresql.begin(connection, tenant_id)
-        except SQLAlchemyError as error:
-            raise translated(error) from error
-
-    async def _begin_immediate(self, connection: AsyncConnection) -> None:
-        """Takes SQLite's write lock before reading, so that no read has to be upgraded; waits for a short command's."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + BUSY_SECONDS
-        while True:
-            try:
-                await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                return
-            except OperationalError:
-                if loop.time() > give_up:
-                    raise
-                await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+            link.release()
 
     def _after_commit_failed(self, error: Exception) -> None:
         if self._log is not None:
@@ -180,15 +162,28 @@ def translated(error: BaseException) -> GroundplanError | BaseException:
         return Unavailable("The database cannot be reached, or all its connections are in use.")
     if isinstance(error, OverflowError):
         return Invalid(_DOES_NOT_FIT)
-    if isinstance(error, DBAPIError):
-        if any(words in str(error.orig) for words in _UNFIT_VALUE):
-            return Invalid(_DOES_NOT_FIT)
-        name = type(error.orig).__name__ if error.orig else ""
-        if error.connection_invalidated or isinstance(error, OperationalError) or "Connection" in name:
-            return Unavailable("The database did not answer.")
+    driver_error = error.orig if isinstance(error, DBAPIError) else error
+    if not type(driver_error).__module__.startswith(_DRIVERS):
+        return error
+    if any(words in str(driver_error) for words in _UNFIT_VALUE):
+        return Invalid(_DOES_NOT_FIT)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Unavailable(_NO_ANSWER)
+    if _AWAY & {kind.__name__ for kind in type(driver_error).__mro__} or "connection is closed" in str(driver_error):
+        return Unavailable(_NO_ANSWER)
     return error
 
 
+_DRIVERS = ("asyncpg", "sqlite3", "sqlalchemy.dialects")
+_AWAY = {
+    "OperationalError",
+    "PostgresConnectionError",
+    "OperatorInterventionError",
+    "TooManyConnectionsError",
+    "IdleInTransactionSessionTimeoutError",
+    "InternalClientError",
+}
+_NO_ANSWER = "The database did not answer."
 _DOES_NOT_FIT = "A value does not fit the database: a number too large, or text that is not valid."
 _UNFIT_VALUE = ("invalid input for query argument", "out of range", "too large to convert", "invalid byte sequence")
 
@@ -200,6 +195,7 @@ def _sqlite_engine(url: URL, path: Path, *, read_only: bool, size: int) -> Async
         pool_size=size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_reset_on_return=None,
         hide_parameters=True,
     )
 

@@ -1,12 +1,17 @@
 """PostgreSQL through asyncpg: engines, the tenant of a connection, and a listener that comes back."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from groundplan.core.errors import Misuse
+from groundplan.data.database.link import shared_with_session
+from groundplan.data.database.sql import Row, Sql
+from groundplan.data.database.statements import measured
 
 POOL_TIMEOUT_SECONDS = 5.0
 _RECONNECT_SECONDS = 1.0
@@ -14,24 +19,64 @@ _SETTINGS = {"application_name": "groundplan", "idle_in_transaction_session_time
 
 
 def engine(url: URL, size: int, *, read_only: bool) -> AsyncEngine:
-    """A read-only engine holds no transaction open: each statement is its own."""
+    """Transactions are a link's to begin; without one each statement is its own."""
     settings = _SETTINGS | ({"default_transaction_read_only": "on"} if read_only else {})
     return create_async_engine(
         url,
         pool_size=size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_reset_on_return=None,
         hide_parameters=True,
-        isolation_level="AUTOCOMMIT" if read_only else "READ COMMITTED",
+        isolation_level="AUTOCOMMIT",
         connect_args={"server_settings": settings, "timeout": POOL_TIMEOUT_SECONDS},
     )
 
 
-async def begin(connection: AsyncConnection, tenant_id: UUID | None) -> None:
-    """Begins, and names the tenant to row-level security for this transaction alone."""
-    await connection.exec_driver_sql(
-        "SELECT set_config('groundplan.tenant', $1, true)", (str(tenant_id) if tenant_id else "",)
-    )
+class PostgresqlLink:
+    def __init__(self, engine: AsyncEngine, pooled: Any) -> None:
+        self._engine = engine
+        self._pooled = pooled
+        self._driver = pooled.driver_connection
+
+    async def begin(self, tenant_id: UUID | None) -> None:
+        text = "BEGIN"
+        if tenant_id is not None:  # in the same round trip
+            text = f"BEGIN; SELECT set_config('groundplan.tenant', '{tenant_id}', true)"
+        await self._driver.execute(text)
+
+    async def run(self, sql: Sql, values: Mapping[str, Any]) -> list[Row]:
+        text, parameters = sql.bind("postgresql", values)
+        with measured(sql.name):
+            found = await self._driver.fetch(text, *parameters)
+        return sql.rows(found[0].keys(), found) if found else []
+
+    async def run_many(self, sql: Sql, many: Sequence[Mapping[str, Any]]) -> None:
+        bound = [sql.bind("postgresql", values) for values in many]
+        with measured(sql.name):
+            await self._driver.executemany(bound[0][0], [parameters for _, parameters in bound])
+
+    async def commit(self) -> None:
+        """Raises Misuse where an error inside was swallowed: PostgreSQL then rolls back, and says so by its answer."""
+        with measured("COMMIT"):
+            answer = await self._driver.execute("COMMIT")
+        if answer != "COMMIT":
+            raise Misuse("A statement of this transaction had failed, so nothing was stored. Let its error through.")
+
+    async def rollback(self) -> None:
+        try:
+            if self._driver.is_in_transaction():
+                await self._driver.execute("ROLLBACK")
+        except Exception:
+            self._pooled.invalidate()
+
+    def for_session(self) -> AsyncConnection:
+        return shared_with_session(self._engine, self._pooled)
+
+    def release(self) -> None:
+        if self._driver.is_closed() or self._driver.is_in_transaction():
+            self._pooled.invalidate()
+        self._pooled.close()
 
 
 class Listener:

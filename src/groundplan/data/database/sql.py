@@ -2,12 +2,13 @@
 
 import re
 from collections import namedtuple
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from groundplan.core.errors import Invalid
+from groundplan.data.database.statements import short_name
 
 Dialect = Literal["sqlite", "postgresql"]
 Row = Any
@@ -23,13 +24,15 @@ _NOW_SQLITE = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
 class Sql:
     """One statement. ``NOW`` is the database's clock, ``SECONDS(:x)`` a duration to add to it."""
 
-    __slots__ = ("_compiled", "reads")
+    __slots__ = ("_compiled", "_row", "name", "reads")
 
     def __init__(self, text: str = "", *, postgresql: str = "", sqlite: str = "") -> None:
         """``text`` for both engines, or one text for each."""
         self._compiled = {"postgresql": _numbered(postgresql or text), "sqlite": _marked(sqlite or text)}
         self.reads = (sqlite or text).lstrip()[:6].upper() == "SELECT"
         """Whether a reading connection will do."""
+        self.name = short_name(sqlite or text)
+        self._row: Any = None
 
     def bind(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
         """The driver's text and its positional parameters. Raises KeyError for a value that is not given."""
@@ -38,11 +41,12 @@ class Sql:
             return text, tuple(_for_sqlite(values[name]) for name in names)
         return text, tuple(_for_postgresql(values[name]) for name in names)
 
-
-def rows(columns: Iterable[str], found: Sequence[Sequence[Any]]) -> list[Row]:
-    names = [re.sub(r"\W", "_", name) for name in columns]
-    kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
-    return [kind(*row) for row in found]
+    def rows(self, columns: Iterable[str], found: Iterable[Iterable[Any]]) -> list[Row]:
+        """What a driver returned, as named tuples. A statement returns the same columns each time."""
+        if self._row is None:
+            names = [re.sub(r"\W", "_", name) for name in columns]
+            self._row = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+        return list(map(self._row._make, found))
 
 
 def as_uuid(value: Any) -> UUID:

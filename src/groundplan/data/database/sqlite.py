@@ -7,11 +7,20 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from groundplan.core.errors import ConfigurationError
+from groundplan.data.database.link import shared_with_session
+from groundplan.data.database.sql import Row, Sql
+from groundplan.data.database.statements import measured
+
+BUSY_SECONDS = 5.0
+_BUSY_PAUSE_SECONDS = 0.003
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=0", "cache_size=-16000")
 
@@ -50,6 +59,7 @@ class Connection:
     def __init__(self, raw: sqlite3.Connection) -> None:
         self._conn = raw
         self._connection = raw
+        self.raw = raw
         self.isolation_level = None
 
     def cursor(self) -> _Cursor:
@@ -71,6 +81,52 @@ class Connection:
 
     def stop(self) -> None:
         self._conn.close()
+
+
+class SqliteLink:
+    def __init__(self, engine: AsyncEngine, pooled: Any) -> None:
+        self._engine = engine
+        self._pooled = pooled
+        self._raw: sqlite3.Connection = pooled.driver_connection.raw
+
+    async def begin(self, tenant_id: UUID | None) -> None:
+        """Takes the write lock before reading, so that no read has to be upgraded; waits for a short command's."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + BUSY_SECONDS
+        while True:
+            try:
+                self._raw.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError:
+                if loop.time() > give_up:
+                    raise
+                await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+
+    async def run(self, sql: Sql, values: Mapping[str, Any]) -> list[Row]:
+        text, parameters = sql.bind("sqlite", values)
+        with measured(sql.name):
+            cursor = self._raw.execute(text, parameters)
+            found = cursor.fetchall()
+        return sql.rows([column[0] for column in cursor.description], found) if found else []
+
+    async def run_many(self, sql: Sql, many: Sequence[Mapping[str, Any]]) -> None:
+        bound = [sql.bind("sqlite", values) for values in many]
+        with measured(sql.name):
+            self._raw.executemany(bound[0][0], [parameters for _, parameters in bound])
+
+    async def commit(self) -> None:
+        with measured("COMMIT"):
+            await asyncio.to_thread(self._raw.commit)
+
+    async def rollback(self) -> None:
+        if self._raw.in_transaction:
+            self._raw.rollback()
+
+    def for_session(self) -> AsyncConnection:
+        return shared_with_session(self._engine, self._pooled)
+
+    def release(self) -> None:
+        self._pooled.close()
 
 
 def creator(path: Path, *, read_only: bool) -> Callable[..., Any]:

@@ -2,10 +2,13 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, event
 
+from groundplan.core.context import current
 from groundplan.telemetry.spans import record
 
 
@@ -20,6 +23,19 @@ def record_statements(engine: Engine) -> None:
     def ended(conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         began = context._groundplan_started
         record("SQL", short_name(statement), "sql", began // 1000, (time.time_ns() - began) // 1000)
+
+
+@contextmanager
+def measured(name: str) -> Iterator[None]:
+    """The same for a statement that goes to the driver directly."""
+    if current() is None:
+        yield
+        return
+    began = time.time_ns()
+    try:
+        yield
+    finally:
+        record("SQL", name, "sql", began // 1000, (time.time_ns() - began) // 1000)
 
 
 def short_name(statement: str) -> str:

@@ -2,16 +2,16 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from groundplan.core.context import current
-from groundplan.data.database.sql import Dialect, Row, Sql, rows
+from groundplan.data.database.link import Link
+from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.tenancy import new_session
-from groundplan.telemetry.spans import span
 
 BeforeCommit = Callable[["Transaction"], Awaitable[None]]
 AfterCommit = Callable[[], Awaitable[None] | None]
@@ -31,24 +31,28 @@ class Reader:
 
 
 class Transaction:
-    """One write transaction on one connection."""
+    """One write transaction on one connection, which internal SQL and the session share."""
 
-    def __init__(self, connection: AsyncConnection, dialect: Dialect, tenant_id: UUID | None) -> None:
-        self._connection = connection
-        self._dialect: Dialect = dialect
+    def __init__(self, link: Link, tenant_id: UUID | None) -> None:
+        self._link = link
+        self._session: AsyncSession | None = None
         self._before: list[BeforeCommit] = []
         self._after: list[AfterCommit] = []
         self.tenant_id = tenant_id
-        self.session: AsyncSession = new_session(connection, tenant_id, read_only=False)
+
+    @property
+    def session(self) -> AsyncSession:
+        if self._session is None:
+            self._session = new_session(self._link.for_session(), self.tenant_id, read_only=False)
+        return self._session
 
     async def execute(self, sql: Sql, **values: Any) -> list[Row]:
         """Runs an internal statement; rows as named tuples, none for a statement that returns none."""
-        return await run(self._connection, self._dialect, sql, values)
+        return await self._link.run(sql, values)
 
-    async def execute_many(self, sql: Sql, many: Iterable[Mapping[str, Any]]) -> None:
-        bound = [sql.bind(self._dialect, values) for values in many]
-        if bound:
-            await self._connection.exec_driver_sql(bound[0][0], [parameters for _, parameters in bound])
+    async def execute_many(self, sql: Sql, many: Sequence[Mapping[str, Any]]) -> None:
+        if many:
+            await self._link.run_many(sql, many)
 
     def before_commit(self, act: BeforeCommit) -> None:
         """Runs after the session's flush, in the transaction; a failure rolls everything back."""
@@ -60,28 +64,32 @@ class Transaction:
 
     async def finish(self) -> None:
         """Flush, hooks, commit. A cancelled caller does not tear the commit apart."""
-        await self.session.flush()
+        await self._flush()
         for act in self._before:
             await act(self)
-            await self.session.flush()
-        commit = asyncio.ensure_future(self._commit())
+            await self._flush()
+        commit = asyncio.ensure_future(self._link.commit())
         try:
             await asyncio.shield(commit)
         except asyncio.CancelledError:
             await commit
             raise
         finally:
-            await self.session.close()
-
-    async def _commit(self) -> None:
-        with span("SQL", "COMMIT", "sql"):
-            await self._connection.commit()
+            await self._close()
         if (context := current()) is not None:
             context.tally.commits += 1
 
     async def undo(self) -> None:
-        await self.session.close()
-        await self._connection.rollback()
+        await self._close()
+        await self._link.rollback()
+
+    async def _flush(self) -> None:
+        if self._session is not None:
+            await self._session.flush()
+
+    async def _close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
 
     async def run_after_commit(self, failed: Callable[[Exception], None]) -> None:
         for act in self._after:
@@ -91,11 +99,3 @@ class Transaction:
                     await result
             except Exception as error:
                 failed(error)
-
-
-async def run(connection: AsyncConnection, dialect: Dialect, sql: Sql, values: Mapping[str, Any]) -> list[Row]:
-    text, parameters = sql.bind(dialect, values)
-    result = await connection.exec_driver_sql(text, parameters)
-    if not result.returns_rows:
-        return []
-    return rows(result.keys(), result.fetchall())
