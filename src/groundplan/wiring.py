@@ -30,10 +30,13 @@ from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
 from groundplan.integrations.mail.port import Mail, Mailbox
 from groundplan.integrations.payments.port import Payments
+from groundplan.messaging.claims import Claims
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import Deliveries
 from groundplan.messaging.log import EventLog
 from groundplan.messaging.outbox import Outbox
+from groundplan.messaging.queues import Queues
+from groundplan.messaging.sources import DatabaseSource
 from groundplan.messaging.stats import QueueStats
 from groundplan.net.client import Outbound
 from groundplan.security.assertion import Assertions
@@ -170,6 +173,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         Sessions(database, clock),
         DeadLetters(database, assembly.handlers),
         QueueStats(database),
+        Queues(database, clock),
         Assertions(settings.secret_key, clock),
         _demo_accounts(settings, assembly.app),
     ]
@@ -261,8 +265,14 @@ def _worker(settings: Settings, services: Services, calls: Calls, telemetry: Tel
     from groundplan.backend.worker.part import WorkerPart
 
     name = f"{os.uname().nodename}:{os.getpid()}"
-    deliveries = Deliveries(services.database)
-    return WorkerPart(services, calls, deliveries, telemetry, metrics, system_random(), settings=settings, name=name)
+    lease = float(settings.worker_lease_seconds)
+    database, handlers = services.database, services.assembly.handlers
+    deliveries = Deliveries(database)
+    claims = Claims(database, lease=lease, worker=name)
+    home = DatabaseSource(database, deliveries, claims, handlers, services.registry[Queues], lease=lease)
+    return WorkerPart(
+        services, calls, home, None, deliveries, telemetry, metrics, system_random(), settings=settings, name=name
+    )
 
 
 def _application(

@@ -15,6 +15,7 @@ from groundplan.console.store import TelemetryStore
 from groundplan.core.ids import uuid7
 from groundplan.data.database import migrate
 from groundplan.data.database.sql import Sql
+from groundplan.messaging.claims import Claims
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import Deliveries, Failure
 from groundplan.security.principal import User
@@ -63,8 +64,8 @@ class House:
         context = Context(self.services, Calls(self.services), tenant=tenant, system=True)
         async with context.transaction():
             context.publish(OrderPaid(order_id=uuid4(), number="NM-1", email=email, total_cents=27))
-        deliveries = Deliveries(self.services.database)
-        (delivery,) = await deliveries.claim({HANDLER: 1}, slots=1, lease=30, worker="test")
+        database = self.services.database
+        (delivery,) = await Claims(database, lease=30, worker="test").claim({HANDLER: 1}, 1)
         now = self.services.clock.now()
         failure = Failure(
             started_at=now,
@@ -75,7 +76,8 @@ class House:
             trace_id="",
             worker="test",
         )
-        await deliveries.bury(delivery, failure, reason=reason)
+        async with database.transaction(None) as transaction:
+            await Deliveries(database).bury(transaction, delivery, failure, reason=reason)
         return delivery.id
 
     async def waiting(self) -> list[Any]:

@@ -15,11 +15,13 @@ from groundplan.core.retry import Retry
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
+from groundplan.messaging.claims import SUSPECT_CRASHES, Claims
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import CRASH_LIMIT, Deliveries, Failure
 from groundplan.messaging.handlers import Handler, Handlers
 from groundplan.messaging.message import Delivery, Envelope, Event, Job
 from groundplan.messaging.outbox import Outbox
+from groundplan.messaging.queues import Queues
 from groundplan.messaging.stats import QueueStats
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +70,19 @@ class Queue:
                 draft.publish(Parcel(number=number))
 
     async def claim(self, slots: int = 10, *, known: dict[str, int] = ONE, lease: float = 60) -> list[Delivery]:
-        return await self.deliveries.claim(known, slots=slots, lease=lease, worker="w")
+        paused = await Queues(self.database, SystemClock()).paused()
+        return await Claims(self.database, lease=lease, worker="w").claim(known, slots, paused=paused)
+
+    async def claim_suspect(self, *, lease: float = 60) -> Delivery | None:
+        return await Claims(self.database, lease=lease, worker="w").claim_suspect(ONE)
+
+    async def retry(self, delivery: Delivery, failed: Failure, *, delay: float) -> None:
+        async with self.database.transaction(None) as transaction:
+            await self.deliveries.retry(transaction, delivery, failed, delay=delay)
+
+    async def bury(self, delivery: Delivery, failed: Failure, *, reason: str) -> None:
+        async with self.database.transaction(None) as transaction:
+            await self.deliveries.bury(transaction, delivery, failed, reason=reason)
 
     async def claim_one(self, *, lease: float = 60) -> Delivery:
         (delivery,) = await self.claim(1, lease=lease)
@@ -178,10 +192,10 @@ async def test_renewing_keeps_a_lease(queue: Queue) -> None:
 
 async def test_a_retry_keeps_what_went_wrong(queue: Queue) -> None:
     await queue.publish()
-    await queue.deliveries.retry(await queue.claim_one(), failure("First"), delay=0)
+    await queue.retry(await queue.claim_one(), failure("First"), delay=0)
     again = await queue.claim_one()
     assert again.attempt == 2
-    await queue.deliveries.retry(again, failure("Second"), delay=3600)
+    await queue.retry(again, failure("Second"), delay=3600)
     assert await queue.claim() == []
     attempts = await queue.dead_letters.attempts(again.id)
     assert [(a.number, a.error, a.outcome) for a in attempts] == [(1, "First", "retry"), (2, "Second", "retry")]
@@ -196,10 +210,14 @@ async def test_release_counts_nothing(queue: Queue) -> None:
 
 async def test_what_kills_its_worker_again_and_again_is_buried(queue: Queue) -> None:
     await queue.publish()
-    for _ in range(CRASH_LIMIT):
-        await queue.claim_one(lease=0)
+    for crashes in range(CRASH_LIMIT):
+        if crashes < SUSPECT_CRASHES:
+            await queue.claim_one(lease=0)
+        else:
+            assert await queue.claim() == [], "a suspect is not handed out among others"
+            assert await queue.claim_suspect(lease=0)
         await queue.deliveries.reap()
-    assert await queue.claim() == []
+    assert await queue.claim_suspect() is None
     (dead,) = await queue.dead_letters.newest()
     assert (dead.reason, dead.crashes) == ("crashed", CRASH_LIMIT)
 
@@ -220,7 +238,7 @@ async def test_a_paused_queue_hands_out_nothing(queue: Queue) -> None:
 async def _dead(queue: Queue) -> UUID:
     await queue.publish()
     delivery = await queue.claim_one()
-    await queue.deliveries.bury(delivery, failure(), reason="exhausted")
+    await queue.bury(delivery, failure(), reason="exhausted")
     return delivery.id
 
 

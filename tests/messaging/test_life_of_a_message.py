@@ -78,8 +78,8 @@ class Life(RuleBasedStateMachine):
     def end_otherwise(self, data: st.DataObject, how: str) -> None:
         delivery, deliveries = self._take(data), self.queue.deliveries
         acts = {
-            "retry": lambda: deliveries.retry(delivery, failure(), delay=0),
-            "bury": lambda: deliveries.bury(delivery, failure(), reason="exhausted"),
+            "retry": lambda: self.queue.retry(delivery, failure(), delay=0),
+            "bury": lambda: self.queue.bury(delivery, failure(), reason="exhausted"),
             "release": lambda: deliveries.release([delivery]),
             "renew": lambda: deliveries.renew([delivery], lease=0),
         }

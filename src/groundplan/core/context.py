@@ -4,6 +4,7 @@ It is the one context variable of the platform. Copies are cheap and shared part
 stay shared, so a task started inside a request keeps its trace.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -47,6 +48,10 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
         return f"00-{self.trace_id}-{self.span_id}-01"
 
 
+_TRACEPARENT = re.compile(
+    "(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<more>-.*)?"
+)
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _current: ContextVar[RequestContext | None] = ContextVar("groundplan_request", default=None)
 
 
@@ -87,14 +92,9 @@ def refuse_open_transaction(doing: str) -> None:
 
 def parse_traceparent(header: str | None) -> tuple[str, str] | None:
     """(trace id, parent span id) of a W3C ``traceparent``, or None if it is missing or malformed."""
-    parts = (header or "").split("-")
-    if len(parts) < 4 or parts[0] == "ff" or (parts[0] == "00" and len(parts) != 4):
+    found = _TRACEPARENT.fullmatch(header or "")
+    if found is None or found["version"] == "ff" or (found["version"] == "00" and found["more"]):
         return None
-    version, trace, span, flags = parts[:4]
-    if [len(version), len(trace), len(span), len(flags)] != [2, 32, 16, 2]:
+    if found["trace"] == _NO_TRACE or found["span"] == _NO_SPAN:
         return None
-    if not all(c in "0123456789abcdef" for c in version + trace + span + flags):
-        return None
-    if set(trace) == {"0"} or set(span) == {"0"}:
-        return None
-    return trace, span
+    return found["trace"], found["span"]

@@ -18,6 +18,8 @@ Every class carries its HTTP status and whether a worker should try again.
     ├── OutsideCallFailed                502  retry  a peer did not answer, or answered 5xx
     ├── OutsideCallRefused               502         a peer said no, and will say no again
     ├── LeaseLost                        500         another worker owns this delivery now
+    ├── Snooze                           503  retry  a handler wants to run later; not a failure
+    ├── Cancel                           500         a handler wants its message to end here; not a failure
     ├── Misuse                           500         a rule of the house was broken by code
     │   ├── TransactionOpen              500
     │   ├── TransactionMissing           500
@@ -42,9 +44,16 @@ class GroundplanError(Exception):
     title: ClassVar[str] = "Something went wrong"
     retryable: ClassVar[bool] = True
 
-    def __init__(self, detail: str = "", *, errors: tuple[FieldError, ...] = ()) -> None:
+    retry_after: float | None = None
+    """Seconds before which trying again is of no use, where somebody said so."""
+
+    def __init__(
+        self, detail: str = "", *, errors: tuple[FieldError, ...] = (), retry_after: float | None = None
+    ) -> None:
         self.detail = detail or self.title
         self.errors = errors
+        if retry_after is not None:
+            self.retry_after = retry_after
         super().__init__(self.detail)
 
     def __str__(self) -> str:
@@ -126,6 +135,23 @@ class OutsideCallRefused(GroundplanError):
 
 class LeaseLost(GroundplanError):
     title = "The lease of this delivery is held by another worker"
+    retryable = False
+
+
+class Snooze(GroundplanError):
+    """Raised by a handler that has nothing to do yet; the attempt is not counted."""
+
+    status = 503
+    title = "Not yet"
+
+    def __init__(self, seconds: float, detail: str = "") -> None:
+        super().__init__(detail, retry_after=seconds)
+
+
+class Cancel(GroundplanError):
+    """Raised by a handler whose message has become pointless: it ends without effect and without a dead letter."""
+
+    title = "Cancelled"
     retryable = False
 
 

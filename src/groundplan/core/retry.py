@@ -16,6 +16,11 @@ class Retry:
     attempts: int = 5
     base: float = 1.0
     cap: float = 300.0
+    on: tuple[type[BaseException], ...] = ()
+    """If given, only these errors are tried again, and of them those that the platform holds for retryable."""
+
+    def refuses(self, error: BaseException) -> bool:
+        return bool(self.on) and not isinstance(error, self.on)
 
     def limit(self, attempt: int) -> float:
         """The longest wait in seconds after the given attempt, which counts from 1."""

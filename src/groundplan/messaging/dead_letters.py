@@ -192,9 +192,9 @@ _EDIT = Sql("""UPDATE dead_letters SET original_payload = COALESCE(original_payl
 _LOCK = Sql("UPDATE dead_letters SET died_at = died_at WHERE id = :id RETURNING id")
 _DELETE = Sql("DELETE FROM dead_letters WHERE id = :id RETURNING id")
 _REVIVE = Sql("""
-    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt,
-        crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
-    SELECT id, event_id, kind, name, handler, version, queue, priority, 'ready', NOW, 0, 0,
-        partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload
+    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, direct, state, run_at,
+        attempt, crashes, partition_key, unique_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    SELECT id, event_id, kind, name, handler, version, queue, priority, 1, 'ready', NOW, 0, 0,
+        partition_key, unique_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload
     FROM dead_letters WHERE id = :id RETURNING id
 """)

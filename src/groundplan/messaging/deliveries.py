@@ -1,9 +1,10 @@
-"""The deliveries a worker leases, finishes, postpones or gives up. The database's clock decides every lease.
+"""How a leased delivery ends: done, tried again, put off, given back, or dead. Leases go by the database's clock.
 
-ready(run_at) ──claim──▶ leased(token, until) ──acknowledge──▶ gone
-    ▲                        │  │  └──bury──▶ dead letter
-    ├──────── retry ─────────┘  │
-    └── reap (lease ran out) / release (drained) ──┘
+                    ┌──────── retry, snooze, release, lease ran out ────────┐
+                    ▼                                                       │
+publish ──▶ ready(run_at) ──claim──▶ leased(token, until) ──acknowledge──▶ gone
+                    │                        └──bury──▶ dead ──replay──▶ ready
+                    └──hand off──▶ handed off(until) ──the broker confirms──▶ gone from here
 """
 
 import json
@@ -14,14 +15,14 @@ from uuid import UUID
 import msgspec
 
 from groundplan.core.errors import LeaseLost
-from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
-from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
+from groundplan.data.database.sql import Sql, as_uuid
 from groundplan.data.database.uow import Transaction
+from groundplan.messaging.claims import COLUMNS
 from groundplan.messaging.message import Delivery
 
 CRASH_LIMIT = 5
-"""A delivery whose worker died this often is suspected to be the killer, and goes to the dead letters."""
+"""A delivery whose worker died this often, and lately while it ran alone, goes to the dead letters."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,17 +38,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deliveries:
-    """The delivery table as workers see it. Every change of a leased row names its token; 0 rows means LeaseLost."""
+    """Every change of a leased row names its token; 0 rows means that another worker has it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    async def claim(self, known: dict[str, int], *, slots: int, lease: float, worker: str) -> list[Delivery]:
-        """Leases up to ``slots`` ready deliveries whose handler and version are ``known``, oldest first."""
-        rows = await self._database.execute(
-            _CLAIM, known=json.dumps(known), slots=slots, lease=lease, token=uuid7(), worker=worker
-        )
-        return sorted((_delivery(row) for row in rows), key=lambda d: (d.priority, d.run_at))
 
     async def renew(self, held: Sequence[Delivery], *, lease: float) -> set[UUID]:
         """Extends the leases that are still ours; returns their ids."""
@@ -66,34 +60,41 @@ class Deliveries:
         rows = await self._database.execute(_ACKNOWLEDGE_BATCH, pairs=_pairs(done))
         return {as_uuid(row.id) for row in rows}
 
-    async def retry(self, delivery: Delivery, failure: Failure, *, delay: float) -> None:
+    async def retry(self, transaction: Transaction, delivery: Delivery, failure: Failure, *, delay: float) -> None:
         """Makes it ready again after ``delay`` seconds and keeps what went wrong."""
-        async with self._database.transaction(None) as transaction:
-            if await transaction.execute(_RETRY, id=delivery.id, token=delivery.lease_token, delay=delay):
-                await self._note(transaction, delivery, failure, "retry")
+        if await transaction.execute(_RETRY, id=delivery.id, token=delivery.lease_token, delay=delay, uncount=0):
+            await self._note(transaction, delivery, failure, "retry")
+
+    async def snooze(self, transaction: Transaction, delivery: Delivery, *, delay: float) -> None:
+        """Makes it ready again after ``delay`` seconds, as if it had not been tried."""
+        await transaction.execute(_RETRY, id=delivery.id, token=delivery.lease_token, delay=delay, uncount=1)
+
+    async def cancel(self, transaction: Transaction, delivery: Delivery, failure: Failure) -> None:
+        """Ends it without a dead letter; why stands among its attempts."""
+        if await transaction.execute(_ACKNOWLEDGE, id=delivery.id, token=delivery.lease_token):
+            await self._note(transaction, delivery, failure, "cancelled")
+
+    async def bury(self, transaction: Transaction, delivery: Delivery, failure: Failure, *, reason: str) -> None:
+        """Moves it to the dead letters, with every attempt."""
+        buried = await transaction.execute(
+            _BURY,
+            id=delivery.id,
+            token=delivery.lease_token,
+            reason=reason,
+            error=failure.error,
+            detail=failure.detail,
+            stack=failure.stack,
+        )
+        if buried:
+            await transaction.execute(_ACKNOWLEDGE, id=delivery.id, token=delivery.lease_token)
+            await self._note(transaction, delivery, failure, "dead")
 
     async def release(self, held: Sequence[Delivery]) -> None:
         """Gives unfinished work back at once, as if it had not been claimed: the worker is draining."""
         await self._database.execute(_RELEASE, pairs=_pairs(held))
 
-    async def bury(self, delivery: Delivery, failure: Failure, *, reason: str) -> None:
-        """Moves it to the dead letters, with every attempt."""
-        async with self._database.transaction(None) as transaction:
-            buried = await transaction.execute(
-                _BURY,
-                id=delivery.id,
-                token=delivery.lease_token,
-                reason=reason,
-                error=failure.error,
-                detail=failure.detail,
-                stack=failure.stack,
-            )
-            if buried:
-                await transaction.execute(_ACKNOWLEDGE, id=delivery.id, token=delivery.lease_token)
-                await self._note(transaction, delivery, failure, "dead")
-
     async def reap(self, *, all_leases: bool = False) -> list[tuple[UUID, str]]:
-        """Frees deliveries whose lease ran out: their worker is gone. Returns (id, handler) of each.
+        """Frees deliveries whose lease ran out: their worker, or the relay, is gone. Returns (id, handler) of each.
 
         ``all_leases`` is for SQLite at start: one process owns the database, so every lease is from a dead one.
         """
@@ -113,61 +114,6 @@ class Deliveries:
 def _pairs(held: Sequence[Delivery]) -> str:
     return json.dumps([[str(d.id), str(d.lease_token)] for d in held])
 
-
-def _delivery(row: Row) -> Delivery:
-    return Delivery(
-        id=as_uuid(row.id),
-        event_id=as_uuid(row.event_id) if row.event_id else None,
-        kind=row.kind,
-        name=row.name,
-        handler=row.handler,
-        version=row.version,
-        queue=row.queue,
-        priority=row.priority,
-        partition_key=row.partition_key,
-        tenant_id=as_uuid(row.tenant_id) if row.tenant_id else None,
-        user_id=as_uuid(row.user_id) if row.user_id else None,
-        request_id=row.request_id,
-        traceparent=row.traceparent,
-        occurred_at=as_instant(row.occurred_at),
-        run_at=as_instant(row.run_at),
-        attempt=row.attempt,
-        crashes=row.crashes,
-        lease_token=as_uuid(row.lease_token),
-        payload=row.payload,
-    )
-
-
-_COLUMNS = """id, event_id, kind, name, handler, version, queue, priority, partition_key, tenant_id, user_id,
-    request_id, traceparent, occurred_at, run_at, attempt, crashes"""
-_QUALIFIED = ", ".join(f"d.{column.strip()}" for column in _COLUMNS.split(","))
-
-_CLAIM = Sql(
-    postgresql=f"""
-    WITH next AS MATERIALIZED (
-        SELECT id FROM deliveries
-        WHERE state = 'ready' AND run_at <= NOW
-            AND version <= CAST(CAST(:known AS jsonb) ->> handler AS integer)
-            AND NOT EXISTS (SELECT 1 FROM queues q WHERE q.name = deliveries.queue AND q.paused = 1)
-        ORDER BY priority, run_at LIMIT :slots FOR UPDATE SKIP LOCKED
-    )
-    UPDATE deliveries d SET state = 'leased', lease_token = :token, lease_until = NOW + SECONDS(:lease),
-        worker = :worker, attempt = d.attempt + 1
-    FROM next WHERE d.id = next.id
-    RETURNING {_QUALIFIED}, d.lease_token, CAST(d.payload AS TEXT) AS payload
-    """,
-    sqlite=f"""
-    UPDATE deliveries SET state = 'leased', lease_token = :token, lease_until = NOW + SECONDS(:lease),
-        worker = :worker, attempt = attempt + 1
-    WHERE id IN (
-        SELECT d.id FROM deliveries d JOIN json_each(:known) k ON k.key = d.handler AND d.version <= k.value
-        WHERE d.state = 'ready' AND d.run_at <= NOW
-            AND NOT EXISTS (SELECT 1 FROM queues q WHERE q.name = d.queue AND q.paused = 1)
-        ORDER BY d.priority, d.run_at LIMIT :slots
-    )
-    RETURNING {_COLUMNS}, lease_token, CAST(payload AS TEXT) AS payload
-    """,
-)
 
 # (id, token) pairs arrive as JSON: one parameter for any number of rows, on both engines.
 _MINE_POSTGRESQL = """(id, lease_token) IN (
@@ -189,13 +135,15 @@ _RELEASE = _on_mine("""
     UPDATE deliveries SET state = 'ready', attempt = attempt - 1, lease_token = NULL, lease_until = NULL WHERE MINE
 """)
 _RETRY = Sql("""
-    UPDATE deliveries SET state = 'ready', run_at = NOW + SECONDS(:delay), lease_token = NULL, lease_until = NULL
+    UPDATE deliveries SET state = 'ready', run_at = NOW + SECONDS(:delay), attempt = attempt - :uncount,
+        lease_token = NULL, lease_until = NULL
     WHERE id = :id AND lease_token = :token RETURNING id
 """)
 _REAP = Sql("""
-    UPDATE deliveries SET state = 'ready', run_at = NOW, attempt = attempt - 1, crashes = crashes + 1,
-        lease_token = NULL, lease_until = NULL
-    WHERE state = 'leased' AND (lease_until <= NOW OR :every = 1) RETURNING id, handler, crashes
+    UPDATE deliveries SET state = 'ready', run_at = NOW, lease_token = NULL, lease_until = NULL,
+        attempt = attempt - CASE state WHEN 'leased' THEN 1 ELSE 0 END,
+        crashes = crashes + CASE state WHEN 'leased' THEN 1 ELSE 0 END
+    WHERE state <> 'ready' AND (lease_until <= NOW OR :every = 1) RETURNING id, handler, crashes
 """)
 _NOTE_ATTEMPT = Sql("""
     INSERT INTO attempts (delivery_id, number, started_at, ended_at, outcome, error, detail, stack, trace_id, worker)
@@ -203,15 +151,16 @@ _NOTE_ATTEMPT = Sql("""
         :trace_id, :worker
     FROM attempts WHERE delivery_id = :delivery_id
 """)
-_DEAD_COLUMNS = f"{_COLUMNS.replace('run_at, ', '')}, payload, reason, error, detail, stack, died_at"
+_MESSAGE_COLUMNS = ", ".join(column for column in COLUMNS if column != "run_at")
+_DEAD_COLUMNS = f"{_MESSAGE_COLUMNS}, unique_key, payload, reason, error, detail, stack, died_at"
 _BURY = Sql(f"""
     INSERT INTO dead_letters ({_DEAD_COLUMNS})
-    SELECT {_COLUMNS.replace("run_at, ", "")}, payload, :reason, :error, :detail, :stack, NOW
+    SELECT {_MESSAGE_COLUMNS}, unique_key, payload, :reason, :error, :detail, :stack, NOW
     FROM deliveries WHERE id = :id AND lease_token = :token RETURNING id
 """)
 _BURY_CRASHED = Sql(f"""
     INSERT INTO dead_letters ({_DEAD_COLUMNS})
-    SELECT {_COLUMNS.replace("run_at, ", "")}, payload, 'crashed', 'WorkerCrashed',
+    SELECT {_MESSAGE_COLUMNS}, unique_key, payload, 'crashed', 'WorkerCrashed',
         'Its worker died or froze every time it ran this message.', '', NOW
     FROM deliveries WHERE state = 'ready' AND crashes >= :limit
 """)

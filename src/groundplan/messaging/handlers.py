@@ -8,6 +8,27 @@ from groundplan.core.errors import ConfigurationError
 from groundplan.core.retry import Retry
 from groundplan.messaging.message import Message, message_name
 
+NORMAL_PRIORITY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``count`` starts within ``seconds``, over all workers; unused ones are saved up to ``count``."""
+
+    count: int
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """An equal job is not enqueued again while one is queued or running, or for ``period`` seconds.
+
+    Equal means the same ``key``, made from the job; by default its whole payload.
+    """
+
+    key: Callable[[Any], str] | None = None
+    period: float | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Handler:
@@ -21,8 +42,12 @@ class Handler:
     timeout: float = 30.0
     """Seconds; must stay under 0.8 of the worker's lease."""
     queue: str = "default"
-    priority: int = 100
+    priority: int = NORMAL_PRIORITY
     """Lower runs first."""
+    concurrency: int | None = None
+    """The most that run at once, over all workers."""
+    rate: Rate | None = None
+    unique: Unique | None = None
 
     @property
     def message_name(self) -> str:
@@ -31,6 +56,15 @@ class Handler:
     @property
     def version(self) -> int:
         return self.message.version
+
+    @property
+    def limited(self) -> bool:
+        return self.concurrency is not None or self.rate is not None
+
+    @property
+    def direct(self) -> bool:
+        """Whether the database hands it out even where a broker does the rest: it takes a look at other rows."""
+        return self.limited or self.unique is not None or self.priority != NORMAL_PRIORITY
 
 
 class Handlers:
@@ -56,6 +90,9 @@ class Handlers:
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+    def __getitem__(self, name: str) -> Handler:
+        return self._by_name[name]
 
     def get(self, name: str) -> Handler | None:
         return self._by_name.get(name)
@@ -84,9 +121,6 @@ class Handlers:
             )
 
 
-SUBSCRIPTION_COLUMNS = ("event_name", "handler", "version", "queue", "priority")
-
-
 def subscription_rows(handlers: Iterable[Handler]) -> list[dict[str, Any]]:
     return [
         {
@@ -95,6 +129,7 @@ def subscription_rows(handlers: Iterable[Handler]) -> list[dict[str, Any]]:
             "version": h.version,
             "queue": h.queue,
             "priority": h.priority,
+            "direct": int(h.direct),
         }
         for h in handlers
         if h.kind == "event"

@@ -43,7 +43,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class Delivery(msgspec.Struct, frozen=True):
     """One message on its way to one handler, as a worker holds it while its lease lasts."""
 
     id: UUID
@@ -65,6 +65,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """Counts from 1; this one included."""
     crashes: int
+    """How often a worker was lost while it had it."""
     lease_token: UUID
     payload: str
 

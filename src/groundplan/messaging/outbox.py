@@ -25,6 +25,7 @@ class _Item(msgspec.Struct, frozen=True):
     partition_key: str | None
     handler: Handler | None
     delay: float
+    unique_key: str | None = None
 
 
 class Outbox:
@@ -60,16 +61,18 @@ class Outbox:
             await self._publish_at_once(transaction, events, common)
         elif events:
             await self._publish_in_steps(transaction, events, common)
-        jobs = [
-            common
-            | _columns(item)
-            | _delivery("job", item.handler.name, item.handler.queue, item.handler.priority, item.delay)
-            for item in items
-            if item.handler is not None
-        ]
+        jobs = [item for item in items if item.handler is not None and await self._is_new(transaction, item)]
         if jobs:
-            await transaction.execute_many(_INSERT_DELIVERY, jobs)
+            await transaction.execute_many(_INSERT_DELIVERY, [_of_job(item, common) for item in jobs])
         transaction.after_commit(lambda: self._database.notify(WAKE_CHANNEL))
+
+    async def _is_new(self, transaction: Transaction, item: _Item) -> bool:
+        """Whether an equal job was not enqueued within the period that its handler asks for."""
+        unique = item.handler.unique if item.handler else None
+        if unique is None or unique.period is None:
+            return True
+        values = {"handler": item.handler and item.handler.name, "key": item.unique_key, "period": unique.period}
+        return bool(await transaction.execute(_CLAIM_KEY, **values))
 
     async def _publish_at_once(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
         await transaction.execute(
@@ -89,8 +92,9 @@ class Outbox:
         rows = [
             common
             | _columns(e)
-            | _delivery("event", s.handler, s.queue, s.priority, 0.0)
-            | {"id": uuid7(), "event_id": e.id}
+            | {"id": uuid7(), "event_id": e.id, "kind": "event", "delay": 0.0, "unique_key": None}
+            | {"handler": s.handler, "queue": s.queue, "priority": s.priority}
+            | {"direct": int(bool(s.direct or e.partition_key))}
             for e in events
             for s in subscriptions.get(e.name, ())
         ]
@@ -128,7 +132,10 @@ class Draft:
 
     def _add(self, message: Event | Job, key: str | None, handler: Handler | None, delay: float) -> UUID:
         kind = type(message)
-        item = _Item(uuid7(), message_name(kind), kind.version, encode(message), key, handler, delay)
+        payload = encode(message)
+        unique = handler.unique if handler else None
+        unique_key = None if unique is None else unique.key(message) if unique.key else payload
+        item = _Item(uuid7(), message_name(kind), kind.version, payload, key, handler, delay, unique_key)
         self._items.append(item)
         return item.id
 
@@ -152,17 +159,34 @@ def _columns(item: _Item) -> dict[str, object]:
     }
 
 
-def _delivery(kind: str, handler: str, queue: str, priority: int, delay: float) -> dict[str, object]:
-    return {"event_id": None, "kind": kind, "handler": handler, "queue": queue, "priority": priority, "delay": delay}
+def _of_job(item: _Item, common: dict[str, Any]) -> dict[str, object]:
+    handler = item.handler
+    if handler is None:  # what has no handler is an event
+        raise AssertionError(item.name)
+    unique = handler.unique
+    return (
+        common
+        | _columns(item)
+        | {
+            "event_id": None,
+            "kind": "job",
+            "handler": handler.name,
+            "queue": handler.queue,
+            "priority": handler.priority,
+            "direct": int(handler.direct or item.partition_key is not None),
+            "delay": item.delay,
+            "unique_key": item.unique_key if unique is not None and unique.period is None else None,
+        }
+    )
 
 
-_SUBSCRIPTIONS = Sql("SELECT event_name, handler, version, queue, priority FROM subscriptions")
+_SUBSCRIPTIONS = Sql("SELECT event_name, handler, version, queue, priority, direct FROM subscriptions")
 
 _SUBSCRIBE = Sql("""
-    INSERT INTO subscriptions (event_name, handler, version, queue, priority)
-    VALUES (:event_name, :handler, :version, :queue, :priority)
-    ON CONFLICT (event_name, handler)
-    DO UPDATE SET version = excluded.version, queue = excluded.queue, priority = excluded.priority
+    INSERT INTO subscriptions (event_name, handler, version, queue, priority, direct)
+    VALUES (:event_name, :handler, :version, :queue, :priority, :direct)
+    ON CONFLICT (event_name, handler) DO UPDATE SET version = excluded.version, queue = excluded.queue,
+        priority = excluded.priority, direct = excluded.direct
 """)
 
 _INSERT_EVENT = Sql("""
@@ -172,10 +196,18 @@ _INSERT_EVENT = Sql("""
 """)
 
 _INSERT_DELIVERY = Sql("""
-    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt,
-        crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
-    VALUES (:id, :event_id, :kind, :name, :handler, :version, :queue, :priority, 'ready', NOW + SECONDS(:delay), 0, 0,
-        :partition_key, :tenant_id, :user_id, :request_id, :traceparent, :at, :payload)
+    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, direct, state, run_at,
+        attempt, crashes, partition_key, unique_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    VALUES (:id, :event_id, :kind, :name, :handler, :version, :queue, :priority, :direct, 'ready',
+        NOW + SECONDS(:delay), 0, 0, :partition_key, :unique_key, :tenant_id, :user_id, :request_id, :traceparent,
+        :at, :payload)
+    ON CONFLICT (handler, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
+""")
+
+_CLAIM_KEY = Sql("""
+    INSERT INTO unique_claims (handler, key, until) VALUES (:handler, :key, NOW + SECONDS(:period))
+    ON CONFLICT (handler, key) DO UPDATE SET until = excluded.until WHERE unique_claims.until <= NOW
+    RETURNING handler
 """)
 
 # One statement for the event log and all deliveries: PostgreSQL runs both parts of the WITH against one snapshot.
@@ -190,10 +222,11 @@ _PUBLISH = Sql(
         SELECT id, name, version, CAST(:tenant_id AS uuid), CAST(:user_id AS uuid), CAST(:request_id AS text),
             CAST(:traceparent AS text), partition_key, CAST(:at AS timestamptz), CAST(payload AS jsonb) FROM message
     )
-    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, state, run_at, attempt,
-        crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
-    SELECT gen_random_uuid(), m.id, 'event', m.name, s.handler, m.version, s.queue, s.priority, 'ready',
-        NOW, 0, 0, m.partition_key, CAST(:tenant_id AS uuid), CAST(:user_id AS uuid),
+    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, direct, state, run_at,
+        attempt, crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    SELECT gen_random_uuid(), m.id, 'event', m.name, s.handler, m.version, s.queue, s.priority,
+        CASE WHEN m.partition_key IS NULL THEN s.direct ELSE 1 END, 'ready', NOW, 0, 0,
+        m.partition_key, CAST(:tenant_id AS uuid), CAST(:user_id AS uuid),
         CAST(:request_id AS text), CAST(:traceparent AS text), CAST(:at AS timestamptz), CAST(m.payload AS jsonb)
     FROM message m JOIN subscriptions s ON s.event_name = m.name
     """,

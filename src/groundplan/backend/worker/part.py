@@ -10,6 +10,7 @@ from groundplan.backend.worker.worker import Worker
 from groundplan.core.clock import Random
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import Deliveries
+from groundplan.messaging.sources import DatabaseSource, Source
 from groundplan.messaging.stats import QueueStats
 from groundplan.settings import Settings
 from groundplan.telemetry import Metrics, Telemetry
@@ -22,6 +23,8 @@ class WorkerPart:
         self,
         services: Services,
         calls: Calls,
+        home: DatabaseSource,
+        broker: Source | None,
         deliveries: Deliveries,
         telemetry: Telemetry,
         metrics: Metrics,
@@ -35,12 +38,13 @@ class WorkerPart:
         self._grace = settings.drain_seconds
         self._worker = Worker(
             services.database,
+            home,
+            broker,
             deliveries,
             services.assembly.handlers,
             services.log,
             slots=settings.worker_slots,
             lease=settings.worker_lease_seconds,
-            name=name,
         )
         self._runner = Runner(
             services, calls, deliveries, telemetry, random, worker=name, finished=self._worker.finished

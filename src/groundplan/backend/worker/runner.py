@@ -11,18 +11,18 @@ from groundplan.app.context import Context
 from groundplan.app.services import Services
 from groundplan.core.clock import Random
 from groundplan.core.context import RequestContext, entered, parse_traceparent
-from groundplan.core.errors import DeadlineExceeded, GroundplanError, InvalidPayload, LeaseLost
+from groundplan.core.errors import Cancel, DeadlineExceeded, GroundplanError, InvalidPayload, LeaseLost, Snooze
 from groundplan.core.ids import span_id, trace_id
 from groundplan.data.database.database import translated
-from groundplan.data.database.uow import Transaction
 from groundplan.messaging.deliveries import Deliveries, Failure
 from groundplan.messaging.handlers import Handler
 from groundplan.messaging.message import Delivery, decode
+from groundplan.messaging.sources import Source
 from groundplan.security.principal import Tenant
 from groundplan.telemetry import RequestRecord, Telemetry
 from groundplan.telemetry.spans import record
 
-Finished = Callable[[Delivery], None]
+Finished = Callable[[Delivery, Source], None]
 
 
 class Runner:
@@ -37,7 +37,7 @@ class Runner:
         worker: str,
         finished: Finished,
     ) -> None:
-        """``finished`` takes deliveries whose handler wrote nothing: they are acknowledged in batches."""
+        """``finished`` takes deliveries that are through, to be acknowledged in batches."""
         self._services = services
         self._calls = calls
         self._deliveries = deliveries
@@ -46,8 +46,11 @@ class Runner:
         self._worker = worker
         self._finished = finished
 
-    async def run(self, delivery: Delivery, handler: Handler) -> None:
-        """Never raises for a failing handler; the delivery ends acknowledged, postponed, dead or lost to another."""
+    async def run(self, delivery: Delivery, handler: Handler, source: Source) -> float | None:
+        """Never raises for a failing handler; the delivery ends acknowledged, postponed, dead or lost to another.
+
+        Returns after how many seconds another look at the queue is worthwhile, if this end is a reason for one.
+        """
         parent = parse_traceparent(delivery.traceparent)
         tenant = await self._services.tenants.by_id(delivery.tenant_id) if delivery.tenant_id else None
         context = RequestContext(
@@ -61,11 +64,112 @@ class Runner:
         )
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         with entered(context):
-            self._record_waiting(delivery, started_us, parent[1] if parent else "")
-            error = await self._attempt(delivery, handler, tenant)
-            duration_us = (time.perf_counter_ns() - started) // 1000
-            status = 200 if error is None else error.status
-            text = f"{type(error).__name__}: {error}"[:500] if error else ""
+            again, error = await self._attempt(delivery, handler, tenant, source)
+        self._report(context, delivery, handler, parent[1] if parent else "", started_us, started, error)
+        return 0.0 if again is None and (delivery.partition_key or handler.limited) else again
+
+    async def _attempt(
+        self, delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source
+    ) -> tuple[float | None, GroundplanError | None]:
+        started_at = self._services.clock.now()
+        try:
+            await self._handle(delivery, handler, tenant, source)
+        except LeaseLost as lost:
+            self._services.log.warning("lease lost", handler=handler.name, message_id=str(delivery.id))
+            self._finished(delivery, source)
+            return None, lost
+        except Exception as raised:
+            error = _as_groundplan_error(raised, handler)
+            failure = Failure(
+                started_at=started_at,
+                ended_at=self._services.clock.now(),
+                error=type(raised).__name__,
+                detail=str(raised)[:2000],
+                stack="" if isinstance(raised, InvalidPayload) else "".join(traceback.format_exception(raised))[-8000:],
+                trace_id=delivery.trace_id,
+                worker=self._worker,
+            )
+            again = await self._end_badly(delivery, handler, source, error, failure)
+            return again, None if isinstance(error, (Snooze, Cancel)) else error
+        return None, None
+
+    async def _handle(self, delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source) -> None:
+        message = decode(handler.message, delivery.payload)
+        context = await self._context(delivery, tenant, source)
+        try:
+            async with asyncio.timeout(handler.timeout):
+                await handler.function(context, message)
+        except Exception as error:
+            if not context.acknowledged:
+                raise
+            self._services.log.error("handler failed after its commit", handler=handler.name, detail=str(error))
+        finally:
+            await context.release()
+        if not context.acknowledged or source.confirms_apart:
+            self._finished(delivery, source)
+
+    async def _context(self, delivery: Delivery, tenant: Tenant | None, source: Source) -> Context:
+        """As the message's user, or as the system of its tenant."""
+        services = self._services
+        await services.overrides.refresh()
+        user = await services.users.get(delivery.user_id) if delivery.user_id else None
+        return Context(
+            services,
+            self._calls,
+            tenant=tenant,
+            user=user,
+            system=user is None,
+            message_id=delivery.id,
+            acknowledge=lambda transaction: source.acknowledge(transaction, delivery),
+        )
+
+    async def _end_badly(
+        self, delivery: Delivery, handler: Handler, source: Source, error: GroundplanError, failure: Failure
+    ) -> float | None:
+        deliveries = self._deliveries
+        facts: dict[str, Any] = {"handler": handler.name, "attempt": delivery.attempt, "error": failure.error}
+        if isinstance(error, Snooze):
+            seconds = error.retry_after or 0.0
+            await source.settle(delivery, lambda t: deliveries.snooze(t, delivery, delay=seconds))
+            return seconds
+        if isinstance(error, Cancel):
+            await source.settle(delivery, lambda t: deliveries.cancel(t, delivery, failure))
+            self._services.log.info("message cancelled by its handler", detail=failure.detail, **facts)
+            return None
+        if reason := _reason_to_give_up(delivery, handler, error):
+            await source.settle(delivery, lambda t: deliveries.bury(t, delivery, failure, reason=reason))
+            self._services.log.error("message gave up", reason=reason, detail=failure.detail, **facts)
+            return None
+        delay = max(handler.retry.delay(delivery.attempt, self._random), error.retry_after or 0.0)
+        await source.settle(delivery, lambda t: deliveries.retry(t, delivery, failure, delay=delay))
+        self._services.log.warning(
+            "handler failed, will retry", delay_s=round(delay, 2), detail=failure.detail, **facts
+        )
+        return delay
+
+    def _report(
+        self,
+        context: RequestContext,
+        delivery: Delivery,
+        handler: Handler,
+        parent_id: str,
+        started_us: int,
+        started: int,
+        error: GroundplanError | None,
+    ) -> None:
+        """One span for the waiting, one for the work, and the line and metrics of every request."""
+        duration_us = (time.perf_counter_ns() - started) // 1000
+        text = f"{type(error).__name__}: {error}"[:500] if error else ""
+        ready_us = int(delivery.run_at.timestamp() * 1_000_000)
+        with entered(context):
+            record(
+                "Queue",
+                f"{delivery.name} waits for {delivery.handler}",
+                "wait",
+                min(ready_us, started_us),
+                max(0, started_us - ready_us),
+                parent_id=parent_id,
+            )
             record(
                 "Worker",
                 handler.name,
@@ -73,7 +177,7 @@ class Runner:
                 started_us,
                 duration_us,
                 span_id=context.span_id,
-                parent_id=parent[1] if parent else "",
+                parent_id=parent_id,
                 error=text,
                 attempt=delivery.attempt,
                 message_id=str(delivery.id),
@@ -89,8 +193,8 @@ class Runner:
                     method="",
                     name=handler.name,
                     path=str(delivery.id),
-                    status=status,
-                    tenant=tenant.slug if tenant else "",
+                    status=200 if error is None else error.status,
+                    tenant=context.tenant,
                     user=str(delivery.user_id or ""),
                     start_us=started_us,
                     duration_us=duration_us,
@@ -99,89 +203,14 @@ class Runner:
                 ),
             )
 
-    async def _attempt(self, delivery: Delivery, handler: Handler, tenant: Tenant | None) -> GroundplanError | None:
-        started_at = self._services.clock.now()
-        try:
-            await self._handle(delivery, handler, tenant)
-        except LeaseLost as lost:
-            self._services.log.warning("lease lost", handler=handler.name, message_id=str(delivery.id))
-            return lost
-        except Exception as raised:
-            error = _as_groundplan_error(raised, handler)
-            failure = Failure(
-                started_at=started_at,
-                ended_at=self._services.clock.now(),
-                error=type(raised).__name__,
-                detail=str(raised)[:2000],
-                stack="" if isinstance(raised, InvalidPayload) else "".join(traceback.format_exception(raised))[-8000:],
-                trace_id=delivery.trace_id,
-                worker=self._worker,
-            )
-            await self._give_up_or_retry(delivery, handler, error, failure)
-            return error
-        return None
 
-    async def _handle(self, delivery: Delivery, handler: Handler, tenant: Tenant | None) -> None:
-        message = decode(handler.message, delivery.payload)
-        context = await self._context(delivery, tenant)
-        try:
-            async with asyncio.timeout(handler.timeout):
-                await handler.function(context, message)
-        except Exception as error:
-            if not context.acknowledged:
-                raise
-            self._services.log.error("handler failed after its commit", handler=handler.name, detail=str(error))
-        finally:
-            await context.release()
-        if not context.acknowledged:
-            self._finished(delivery)
-
-    async def _context(self, delivery: Delivery, tenant: Tenant | None) -> Context:
-        """As the message's user, or as the system of its tenant."""
-        services = self._services
-        await services.overrides.refresh()
-        user = await services.users.get(delivery.user_id) if delivery.user_id else None
-
-        async def acknowledge(transaction: Transaction) -> None:
-            await self._deliveries.acknowledge(transaction, delivery)
-
-        return Context(
-            services,
-            self._calls,
-            tenant=tenant,
-            user=user,
-            system=user is None,
-            message_id=delivery.id,
-            acknowledge=acknowledge,
-        )
-
-    async def _give_up_or_retry(
-        self, delivery: Delivery, handler: Handler, error: GroundplanError, failure: Failure
-    ) -> None:
-        reason = (
-            "invalid"
-            if isinstance(error, InvalidPayload)
-            else "not retryable"
-            if not error.retryable
-            else "exhausted"
-            if delivery.attempt >= handler.retry.attempts
-            else ""
-        )
-        facts: dict[str, Any] = {"handler": handler.name, "attempt": delivery.attempt, "error": failure.error}
-        if reason:
-            await self._deliveries.bury(delivery, failure, reason=reason)
-            self._services.log.error("message gave up", reason=reason, detail=failure.detail, **facts)
-        else:
-            delay = handler.retry.delay(delivery.attempt, self._random)
-            await self._deliveries.retry(delivery, failure, delay=delay)
-            self._services.log.warning(
-                "handler failed, will retry", delay_s=round(delay, 2), detail=failure.detail, **facts
-            )
-
-    def _record_waiting(self, delivery: Delivery, started_us: int, parent_id: str) -> None:
-        ready_us = int(delivery.run_at.timestamp() * 1_000_000)
-        name = f"{delivery.name} waits for {delivery.handler}"
-        record("Queue", name, "wait", min(ready_us, started_us), max(0, started_us - ready_us), parent_id=parent_id)
+def _reason_to_give_up(delivery: Delivery, handler: Handler, error: GroundplanError) -> str:
+    """Empty where the message is to be tried again."""
+    if isinstance(error, InvalidPayload):
+        return "invalid"
+    if not error.retryable or handler.retry.refuses(error.__cause__ or error):
+        return "not retryable"
+    return "exhausted" if delivery.attempt >= handler.retry.attempts else ""
 
 
 def _as_groundplan_error(raised: Exception, handler: Handler) -> GroundplanError:
@@ -190,4 +219,6 @@ def _as_groundplan_error(raised: Exception, handler: Handler) -> GroundplanError
         return error
     if isinstance(error, TimeoutError):
         return DeadlineExceeded(f"{handler.name} took longer than its {handler.timeout:g} s.")
-    return GroundplanError(f"{type(error).__name__}: {error}")
+    unknown = GroundplanError(f"{type(error).__name__}: {error}")
+    unknown.__cause__ = error
+    return unknown

@@ -1,4 +1,4 @@
-"""The worker's loop: claim as many deliveries as there are free slots, renew what runs, reap what others left."""
+"""The worker: takes as many deliveries as it has free slots, renews what runs, and reaps what others left."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,11 +6,13 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from groundplan.backend.worker.runner import Runner
+from groundplan.backend.worker.slots import Slots
 from groundplan.data.database.database import Database
 from groundplan.messaging.deliveries import Deliveries
 from groundplan.messaging.handlers import Handlers
 from groundplan.messaging.message import Delivery
 from groundplan.messaging.outbox import WAKE_CHANNEL
+from groundplan.messaging.sources import DatabaseSource, Source
 
 T = TypeVar("T")
 
@@ -22,37 +24,40 @@ PAUSE_AFTER_ERROR_SECONDS = 1.0
 
 
 class Worker:
-    """``slots`` handlers run at once; ``lease`` in seconds."""
+    """``slots`` handlers run at once; ``lease`` in seconds. ``broker`` hands out what the database does not."""
 
     def __init__(
         self,
         database: Database,
+        home: DatabaseSource,
+        broker: Source | None,
         deliveries: Deliveries,
         handlers: Handlers,
         log: Any,
         *,
         slots: int,
         lease: float,
-        name: str,
     ) -> None:
         handlers.check_timeouts(lease)
         self._database = database
+        self._home = home
+        self._sources: list[Source] = [home] if broker is None else [home, broker]
         self._deliveries = deliveries
-        self._handlers = handlers
         self._log = log
-        self._slots = slots
         self._lease = lease
-        self._name = name
+        self._slots = Slots(slots, handlers, self._look_again, log)
         self._wake = asyncio.Event()
         self._stopping = False
-        self._running: dict[asyncio.Task[None], Delivery] = {}
-        self._done: list[Delivery] = []
+        self._alone = asyncio.Event()
+        self._alone.set()
+        self._done: dict[Source, list[Delivery]] = {source: [] for source in self._sources}
         self._done_event = asyncio.Event()
-        self._loops: list[asyncio.Task[None]] = []
+        self._takers: list[asyncio.Task[None]] = []
+        self._keepers: list[asyncio.Task[None]] = []
 
-    def finished(self, delivery: Delivery) -> None:
-        """Takes a delivery whose handler wrote nothing, to be acknowledged with others."""
-        self._done.append(delivery)
+    def finished(self, delivery: Delivery, source: Source) -> None:
+        """Takes a delivery whose handler is through, to be acknowledged with others."""
+        self._done[source].append(delivery)
         self._done_event.set()
 
     async def start(self, runner: Runner) -> None:
@@ -60,69 +65,71 @@ class Worker:
         await self._database.listen(WAKE_CHANNEL, self._wake.set)
         if self._database.dialect == "sqlite":
             await self._reap(all_leases=True)
-        self._loops = [
-            asyncio.create_task(self._claim_loop(runner), name="worker claim"),
+        self._slots.start(runner)
+        self._keepers = [
             asyncio.create_task(self._every(self._lease / 3, self._renew), name="worker renew"),
             asyncio.create_task(self._every(REAP_SECONDS, self._reap), name="worker reap"),
             asyncio.create_task(self._flush_loop(), name="worker flush"),
         ]
+        self._takers = [asyncio.create_task(self._suspect_loop(), name="worker suspects")]
+        self._takers += [asyncio.create_task(self._take_loop(source), name="worker take") for source in self._sources]
 
     async def stop(self, grace: float) -> None:
-        """Claims nothing more, waits up to ``grace`` seconds for what runs, gives the rest back."""
+        """Takes nothing more, waits up to ``grace`` seconds for what runs, gives the rest back."""
         self._stopping = True
         self._wake.set()
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace)
-        unfinished = dict(self._running)
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
-        if unfinished:
-            await self._deliveries.release(list(unfinished.values()))
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._slots.nothing_reserved()  # what is being taken would be lost until its lease runs out
+        await _cancel(self._takers)
+        unfinished = await self._slots.stop(grace)
+        for source in self._sources:
+            if held := [delivery for delivery, of in unfinished if of is source]:
+                await source.release(held)
+        await _cancel(self._keepers)
         await self._flush()
 
-    async def _claim_loop(self, runner: Runner) -> None:
-        known = self._handlers.known_versions()
+    async def _take_loop(self, source: Source) -> None:
         while not self._stopping:
-            free = self._slots - len(self._running)
-            self._wake.clear()
-            claimed = await self._claim(known, free) if free else []
-            for delivery in claimed:
-                self._begin(delivery, runner)
-            if len(claimed) < free or not free:
-                await self._wait()
+            await self._alone.wait()
+            wanted = await self._slots.room(share=0.75 if source.waits else 1.0)
+            if not source.waits:
+                self._wake.clear()
+            taken = await self._guard(lambda: self._take(source, wanted), ())  # noqa: B023
+            if len(taken) < wanted and not source.waits:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
 
-    async def _claim(self, known: dict[str, int], free: int) -> list[Delivery]:
-        nothing: list[Delivery] = []
-        return await self._guard(
-            lambda: self._deliveries.claim(known, slots=free, lease=self._lease, worker=self._name), nothing
-        )
+    async def _take(self, source: Source, wanted: int) -> list[Delivery]:
+        with self._slots.reserved(wanted):
+            taken = await source.take(wanted)
+        for delivery in taken:
+            self._slots.put(delivery, source)
+        return taken
 
-    def _begin(self, delivery: Delivery, runner: Runner) -> None:
-        handler = self._handlers.get(delivery.handler)
-        if handler is None:  # the claim names only known handlers
-            raise AssertionError(delivery.handler)
-        task = asyncio.create_task(runner.run(delivery, handler), name=f"handler {handler.name}")
-        self._running[task] = delivery
-        task.add_done_callback(self._end)
+    def _look_again(self, seconds: float) -> None:
+        """Something may be ready then that no notification tells of."""
+        if seconds <= 0:
+            self._wake.set()
+        elif seconds < POLL_SECONDS:
+            asyncio.get_running_loop().call_later(seconds, self._wake.set)
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._running.pop(task, None)
-        self._wake.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("worker could not finish a delivery", error=type(error).__name__, detail=str(error)[:500])
-
-    async def _wait(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+    async def _suspect_loop(self) -> None:
+        """Whatever may have killed a worker runs with nothing beside it, so that only the killer dies again."""
+        while not self._stopping:
+            suspect = await self._guard(self._home.take_suspect, None)
+            if suspect is None:
+                self._alone.set()
+                await asyncio.sleep(REAP_SECONDS)
+                continue
+            self._alone.clear()
+            await self._slots.idle()
+            self._log.warning("suspect runs alone", handler=suspect.handler, message_id=str(suspect.id))
+            self._slots.put(suspect, self._home)
+            await self._slots.idle()
 
     async def _renew(self) -> None:
-        held = list(self._running.values())
-        if held:
-            await self._deliveries.renew(held, lease=self._lease)
+        for source in self._sources:
+            if held := self._slots.held_from(source):
+                self._slots.abandon({delivery.id for delivery in held} - await source.renew(held))
 
     async def _reap(self, *, all_leases: bool = False) -> None:
         for delivery_id, handler in await self._deliveries.reap(all_leases=all_leases):
@@ -132,32 +139,40 @@ class Worker:
     async def _flush_loop(self) -> None:
         while True:
             await self._done_event.wait()
-            if len(self._done) < FLUSH_ROWS:
+            if sum(map(len, self._done.values())) < FLUSH_ROWS:
                 await asyncio.sleep(FLUSH_SECONDS)
             await self._guard(self._flush, None)
 
     async def _flush(self) -> None:
-        batch, self._done = self._done, []
         self._done_event.clear()
-        if not batch:
-            return
-        try:
-            await self._deliveries.acknowledge_batch(batch)
-        except Exception:
-            self._done = batch + self._done
-            self._done_event.set()
-            raise
+        for source in self._sources:
+            batch, self._done[source] = self._done[source], []
+            if not batch:
+                continue
+            try:
+                await source.finish(batch)
+            except BaseException:
+                self._done[source] = batch + self._done[source]
+                self._done_event.set()
+                raise
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(seconds)
             await self._guard(act, None)
 
-    async def _guard(self, act: Callable[[], Awaitable[T]], otherwise: T) -> T:
+    async def _guard(self, act: Callable[[], Awaitable[T]], otherwise: Any) -> T:
         """The loops outlive a database that is away for a while."""
         try:
             return await act()
         except Exception as error:
             self._log.error("worker loop failed, will go on", error=type(error).__name__, detail=str(error)[:500])
             await asyncio.sleep(PAUSE_AFTER_ERROR_SECONDS)
-            return otherwise
+            fallback: T = otherwise
+            return fallback
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

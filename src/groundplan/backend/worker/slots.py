@@ -1,0 +1,126 @@
+"""The slots of a worker: each runs one delivery after another."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+from groundplan.backend.worker.runner import Runner
+from groundplan.messaging.handlers import Handlers
+from groundplan.messaging.message import Delivery
+from groundplan.messaging.sources import Source
+
+PATIENCE_SECONDS = 0.005
+"""How long a worker that is nearly full waits for more room: many rows in one round trip is the whole speed."""
+_TURN = 50
+"""After so many deliveries that never waited, a slot lets others have the loop."""
+
+
+class Slots:
+    """``ended`` hears after how many seconds another look at the queue may be worthwhile."""
+
+    def __init__(self, count: int, handlers: Handlers, ended: Callable[[float], None], log: Any) -> None:
+        self._count = count
+        self._handlers = handlers
+        self._ended = ended
+        self._log = log
+        self._waiting: asyncio.Queue[tuple[Delivery, Source]] = asyncio.Queue()
+        self._held: dict[UUID, tuple[Delivery, Source]] = {}
+        self._running: dict[UUID, asyncio.Task[None]] = {}
+        self._abandoned: set[UUID] = set()
+        self._reserved = 0
+        self._change = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, runner: Runner) -> None:
+        self._tasks = [asyncio.create_task(self._slot(runner), name=f"slot {n}") for n in range(self._count)]
+
+    async def stop(self, grace: float) -> list[tuple[Delivery, Source]]:
+        """Waits up to ``grace`` seconds, then stops handlers where they are; returns what is unfinished."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.idle(), grace)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        return list(self._held.values())
+
+    def put(self, delivery: Delivery, source: Source) -> None:
+        self._held[delivery.id] = (delivery, source)
+        self._waiting.put_nowait((delivery, source))
+
+    def held_from(self, source: Source) -> list[Delivery]:
+        return [delivery for delivery, of in self._held.values() if of is source]
+
+    def abandon(self, lost: Iterable[UUID]) -> None:
+        """Stops handlers whose lease has passed to another worker, or whose message was cancelled."""
+        for delivery_id in lost:
+            if task := self._running.get(delivery_id):
+                self._abandoned.add(delivery_id)
+                task.cancel()
+
+    async def room(self, *, share: float) -> int:
+        """Waits for free slots, and a moment longer for a good many of them; at most ``share`` of all."""
+        most = max(1, int(self._count * share))
+        while self._free < 1:
+            await self._changed()
+        if self._free < self._count // 4:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while self._free < self._count // 4:
+                        await self._changed()
+        return min(most, self._free)
+
+    @contextmanager
+    def reserved(self, count: int) -> Iterator[None]:
+        self._reserved += count
+        try:
+            yield
+        finally:
+            self._reserved -= count
+            self._change.set()
+
+    async def nothing_reserved(self) -> None:
+        while self._reserved:
+            await self._changed()
+
+    async def idle(self) -> None:
+        """Waits until nothing is held, nor about to be."""
+        while self._held or self._reserved:
+            await self._changed()
+
+    @property
+    def _free(self) -> int:
+        return self._count - len(self._held) - self._reserved
+
+    async def _changed(self) -> None:
+        self._change.clear()
+        await self._change.wait()
+
+    async def _slot(self, runner: Runner) -> None:
+        here = asyncio.current_task()
+        if here is None:  # it was made by create_task
+            raise AssertionError
+        turn = 0
+        while True:
+            delivery, source = await self._waiting.get()
+            self._running[delivery.id] = here
+            try:
+                again = await runner.run(delivery, self._handlers[delivery.handler], source)
+            except asyncio.CancelledError:
+                if delivery.id not in self._abandoned:
+                    raise
+                here.uncancel()
+                self._log.warning("handler stopped: lease lost", handler=delivery.handler, message_id=str(delivery.id))
+                again = None
+            except Exception as error:
+                self._log.error("worker could not finish a delivery", error=type(error).__name__, detail=str(error))
+                again = None
+            self._abandoned.discard(delivery.id)
+            del self._running[delivery.id], self._held[delivery.id]
+            self._change.set()
+            if again is not None:
+                self._ended(again)
+            turn += 1
+            if turn % _TURN == 0:
+                await asyncio.sleep(0)

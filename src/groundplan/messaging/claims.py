@@ -1,0 +1,149 @@
+"""How deliveries are handed out: to slots of a worker, to a relay, or one by one where limits hold."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from groundplan.core.ids import uuid7
+from groundplan.data.database.database import Database
+from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
+from groundplan.messaging.handlers import Handler
+from groundplan.messaging.message import Delivery
+
+SUSPECT_CRASHES = 2
+"""Once may be a deployment. From here on a delivery runs alone, so that only the killer is found guilty."""
+
+
+class Claims:
+    """``lease`` in seconds; ``worker`` is the name it is held under."""
+
+    def __init__(self, database: Database, *, lease: float, worker: str) -> None:
+        self._database = database
+        self._lease = lease
+        self._worker = worker
+
+    async def claim(
+        self, known: dict[str, int], slots: int, *, paused: Iterable[str] = (), direct_only: bool = False
+    ) -> list[Delivery]:
+        """Up to ``slots`` ready deliveries whose handler and version are ``known``, by priority, then oldest first.
+
+        Of a partition key only the first one is handed out. ``direct_only`` leaves the others to a broker.
+        """
+        return await self._claim(_CLAIM_DIRECT if direct_only else _CLAIM, known, slots, paused)
+
+    async def claim_suspect(self, known: dict[str, int], *, paused: Iterable[str] = ()) -> Delivery | None:
+        """One whose workers have died, to be run alone."""
+        claimed = await self._claim(_CLAIM_SUSPECT, known, 1, paused)
+        return claimed[0] if claimed else None
+
+    async def hand_off(self, known: dict[str, int], batch: int, *, paused: Iterable[str] = ()) -> list[Delivery]:
+        """Up to ``batch`` that a broker may have; they are deleted once it has confirmed them."""
+        return await self._claim(_HAND_OFF, known, batch, paused)
+
+    async def claim_limited(self, handler: Handler, slots: int, *, paused: Iterable[str] = ()) -> list[Delivery]:
+        """As many as the handler's limits leave room for. Workers take turns by the handler's row."""
+        if handler.queue in paused:
+            return []
+        async with self._database.transaction(None) as transaction:
+            rate = handler.rate
+            full = float(rate.count) if rate else 0.0
+            await transaction.execute(_KEEP_LIMIT, handler=handler.name, full=full)
+            limit = await transaction.execute(_TAKE_TURN, handler=handler.name)
+            if not limit:
+                return []
+            room = slots
+            if handler.concurrency is not None:
+                running = await transaction.execute(_RUNNING, handler=handler.name)
+                room = min(room, handler.concurrency - int(running[0].n))
+            tokens = 0.0
+            if rate is not None:
+                tokens = min(full, limit[0].tokens + max(0.0, float(limit[0].waited)) * rate.count / rate.seconds)
+                room = min(room, int(tokens))
+            if room <= 0:
+                return []
+            values = {"slots": room, "paused": "[]", **self._lease_values({handler.name: handler.version})}
+            claimed = [_delivery(row) for row in await transaction.execute(_CLAIM, **values)]
+            await transaction.execute(_SPEND, handler=handler.name, tokens=tokens - len(claimed))
+        return claimed
+
+    async def _claim(self, sql: Sql, known: dict[str, int], limit: int, paused: Iterable[str]) -> list[Delivery]:
+        rows = await self._database.execute(
+            sql, slots=limit, paused=json.dumps(list(paused)), **self._lease_values(known)
+        )
+        return sorted((_delivery(row) for row in rows), key=_turn)
+
+    def _lease_values(self, known: dict[str, int]) -> dict[str, object]:
+        return {"known": json.dumps(known), "lease": self._lease, "token": uuid7(), "worker": self._worker}
+
+
+def _turn(delivery: Delivery) -> tuple[int, object]:
+    return delivery.priority, delivery.run_at
+
+
+def _delivery(row: Row) -> Delivery:
+    if not isinstance(row.id, str):
+        return Delivery(*row)
+    return Delivery(
+        *row._replace(
+            id=as_uuid(row.id),
+            event_id=row.event_id and as_uuid(row.event_id),
+            tenant_id=row.tenant_id and as_uuid(row.tenant_id),
+            user_id=row.user_id and as_uuid(row.user_id),
+            occurred_at=as_instant(row.occurred_at),
+            run_at=as_instant(row.run_at),
+            lease_token=as_uuid(row.lease_token),
+        )
+    )
+
+
+COLUMNS: Sequence[str] = Delivery.__struct_fields__[:-2]
+"""A delivery's columns in the table and in the struct; token and payload follow."""
+_QUALIFIED = ", ".join(f"d.{column}" for column in COLUMNS)
+
+
+def _claiming(condition: str, *, state: str = "leased", counted: int = 1) -> Sql:
+    """``counted``: what is added to the attempts. A row that others hold is passed over, not waited for."""
+    ready = f"""d.state = 'ready' AND d.run_at <= NOW {condition}"""
+    in_turn = """(d.partition_key IS NULL OR NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.handler = d.handler
+            AND e.partition_key = d.partition_key AND (e.POSITION < d.POSITION OR e.state = 'leased')))"""
+    changes = f"""state = '{state}', lease_token = :token, lease_until = NOW + SECONDS(:lease), worker = :worker,
+        attempt = attempt + {counted}"""
+    return Sql(
+        postgresql=f"""
+        WITH next AS MATERIALIZED (
+            SELECT d.id FROM deliveries d
+            WHERE {ready} AND {in_turn.replace("POSITION", "position")}
+                AND d.version <= CAST(CAST(:known AS jsonb) ->> d.handler AS integer)
+                AND NOT CAST(:paused AS jsonb) ? d.queue
+            ORDER BY d.priority, d.run_at LIMIT :slots FOR UPDATE SKIP LOCKED
+        )
+        UPDATE deliveries d SET {changes.replace("= attempt", "= d.attempt")}
+        FROM next WHERE d.id = next.id
+        RETURNING {_QUALIFIED}, d.lease_token, CAST(d.payload AS TEXT) AS payload
+        """,
+        sqlite=f"""
+        UPDATE deliveries SET {changes}
+        WHERE id IN (
+            SELECT d.id FROM deliveries d JOIN json_each(:known) k ON k.key = d.handler AND d.version <= k.value
+            WHERE {ready} AND {in_turn.replace("POSITION", "rowid")}
+                AND d.queue NOT IN (SELECT value FROM json_each(:paused))
+            ORDER BY d.priority, d.run_at LIMIT :slots
+        )
+        RETURNING {", ".join(COLUMNS)}, lease_token, CAST(payload AS TEXT) AS payload
+        """,
+    )
+
+
+_CLAIM = _claiming(f"AND d.crashes < {SUSPECT_CRASHES}")
+_CLAIM_DIRECT = _claiming(f"AND d.direct = 1 AND d.crashes < {SUSPECT_CRASHES}")
+_CLAIM_SUSPECT = _claiming(f"AND d.crashes >= {SUSPECT_CRASHES}")
+_HAND_OFF = _claiming(f"AND d.direct = 0 AND d.crashes < {SUSPECT_CRASHES}", state="handed off", counted=0)
+
+_KEEP_LIMIT = Sql("""INSERT INTO handler_limits (handler, tokens, at) VALUES (:handler, :full, NOW)
+    ON CONFLICT (handler) DO NOTHING""")
+_TAKE_TURN = Sql(
+    postgresql="""SELECT tokens, EXTRACT(EPOCH FROM NOW - at) AS waited FROM handler_limits
+    WHERE handler = :handler FOR UPDATE SKIP LOCKED""",
+    sqlite="SELECT tokens, (NOW - at) / 1000000.0 AS waited FROM handler_limits WHERE handler = :handler",
+)
+_RUNNING = Sql("SELECT COUNT(*) AS n FROM deliveries WHERE handler = :handler AND state = 'leased'")
+_SPEND = Sql("UPDATE handler_limits SET tokens = :tokens, at = NOW WHERE handler = :handler")
