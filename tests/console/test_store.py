@@ -39,6 +39,9 @@ async def main(path, role, count):
 asyncio.run(main(*sys.argv[1:]))
 """
 
+REFUSE = """CREATE TRIGGER refuse BEFORE INSERT ON requests WHEN NEW.path = '/refused'
+    BEGIN SELECT RAISE(ABORT, 'refused'); END"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -139,7 +142,10 @@ def test_values_that_are_no_text_or_json_spoil_nothing(path: Path) -> None:
 def test_a_record_that_cannot_be_stored_is_counted_and_the_next_one_is_stored(path: Path) -> None:
     dropped: list[int] = []
     with opened(path, dropped=dropped) as store:
-        store.requests([request(1, duration_us=2**70)])
+        assert store.flush()
+        with closing(store.connect()) as other:
+            other.execute(REFUSE)
+        store.requests([request(1, path="/refused")])
         assert store.flush()
         store.requests([request(2, path="/next")])
         assert store.flush()

@@ -171,12 +171,12 @@ async def test_a_late_acknowledgement_takes_its_effects_back(queue: Queue) -> No
     with pytest.raises(LeaseLost):
         async with queue.database.transaction(None) as transaction:
             await transaction.execute(effect, id=late.id)
-            await queue.deliveries.acknowledge(transaction, late)
+            queue.deliveries.acknowledge(transaction, late)
     assert await queue.rows("done_markers") == 0
     assert await queue.deliveries.acknowledge_batch([late]) == set()
     async with queue.database.transaction(None) as transaction:
         await transaction.execute(effect, id=current.id)
-        await queue.deliveries.acknowledge(transaction, current)
+        queue.deliveries.acknowledge(transaction, current)
     assert await queue.rows("done_markers") == 1
     assert current.crashes == 1 and current.attempt == 1, "a crash is counted apart from attempts"
 

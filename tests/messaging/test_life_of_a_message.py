@@ -65,7 +65,7 @@ class Life(RuleBasedStateMachine):
         async def with_effects() -> bool:
             try:
                 async with self.queue.database.transaction(None) as transaction:
-                    await self.queue.deliveries.acknowledge(transaction, delivery)
+                    self.queue.deliveries.acknowledge(transaction, delivery)
             except LeaseLost:
                 return False
             return True

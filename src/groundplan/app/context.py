@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
-Acknowledge = Callable[[Transaction], Awaitable[None]]
+Acknowledge = Callable[[Transaction], None]
 
 
 class Context:
@@ -55,7 +55,7 @@ class Context:
         message_id: UUID | None = None,
         acknowledge: Acknowledge | None = None,
     ) -> None:
-        """``system`` may do everything in the tenant; ``acknowledge`` joins the handler's one write transaction."""
+        """``system`` may do everything in the tenant; ``acknowledge`` ends the handler's one write transaction."""
         self._services = services
         self._calls = calls
         self._tenant = tenant
@@ -135,7 +135,7 @@ class Context:
         async with self._services.database.transaction(self._tenant.id if self._tenant else None) as transaction:
             self._draft = self._services.outbox.draft(transaction, self._envelope())
             if self._acknowledge is not None:
-                transaction.before_commit(self._acknowledge)
+                self._acknowledge(transaction)
             self._transaction = transaction
             try:
                 yield transaction.session

@@ -5,14 +5,12 @@ Any number of processes may write the same file. What does not fit the queue, or
 
 import asyncio
 import logging
-import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -21,44 +19,59 @@ from groundplan.telemetry import LogRecord, RequestRecord, SpanRecord
 from groundplan.telemetry.plain import plain, text
 
 _BATCH_SECONDS = 0.1
-_BATCH_ROWS = 500
-_QUEUE_ROWS = 20_000
+_STATEMENT_ROWS = 1_000
+_MOST_WAITING_ROWS = 20_000
 _CLOSE_SECONDS = 5.0
 _BUSY_TRIES = 3
 
 
-class _Rows(NamedTuple):
-    """Records handed over together."""
+class _Mark:
+    """A place among the records: ``reached`` is set once everything before it is written."""
 
-    table: str
-    records: Sequence[tuple[Any, ...]]
-
-
-class _Mark(NamedTuple):
-    """A place in the queue: ``reached`` is set once everything before it is written."""
-
-    reached: threading.Event
-    last: bool = False
+    def __init__(self, *, last: bool = False) -> None:
+        self.reached = threading.Event()
+        self.last = last
 
 
-class _Queue(queue.Queue[_Rows | _Mark]):
-    """Bounded by rows, not by how many were handed over together."""
+class _Waiting:
+    """What is not written yet, bounded by rows. Handing over costs an append: no waiting, no waking per record."""
 
-    def _init(self, maxsize: int) -> None:
-        super()._init(maxsize)
-        self._rows = 0
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
+        self._count = 0
+        self._marks: list[_Mark] = []
+        self._some = threading.Event()
+        self._marked = threading.Event()
 
-    def _qsize(self) -> int:
-        return self._rows
+    def add(self, table: str, records: Sequence[tuple[Any, ...]]) -> bool:
+        with self._lock:
+            if self._count + len(records) > self._most:
+                return False
+            self._rows[table].extend(records)
+            self._count += len(records)
+        if not self._some.is_set():
+            self._some.set()
+        return True
 
-    def _put(self, item: _Rows | _Mark) -> None:
-        super()._put(item)
-        self._rows += _size(item)
+    def mark(self, mark: _Mark) -> None:
+        with self._lock:
+            self._marks.append(mark)
+        self._marked.set()
+        self._some.set()
 
-    def _get(self) -> _Rows | _Mark:
-        item = super()._get()
-        self._rows -= _size(item)
-        return item
+    def take(self) -> tuple[dict[str, list[tuple[Any, ...]]], list[_Mark]]:
+        """What came within a tenth of a second of the first record, or up to a mark."""
+        self._some.wait()
+        self._marked.wait(_BATCH_SECONDS)
+        with self._lock:
+            rows, self._rows = self._rows, {table: [] for table in TABLES}
+            marks, self._marks = self._marks, []
+            self._count = 0
+            self._some.clear()
+            self._marked.clear()
+        return rows, marks
 
 
 class TelemetryStore:
@@ -69,7 +82,7 @@ class TelemetryStore:
         self._file = StoreFile(path)
         self._max_rows = max_rows
         self._dropped = dropped
-        self._queue = _Queue(_QUEUE_ROWS)
+        self._waiting = _Waiting(_MOST_WAITING_ROWS)
         self._thread: threading.Thread | None = None
         self._failing = False
 
@@ -83,12 +96,12 @@ class TelemetryStore:
         """Writes what is waiting."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            await asyncio.to_thread(self._mark, _Mark(threading.Event(), last=True), _CLOSE_SECONDS)
+            await asyncio.to_thread(self._mark, _Mark(last=True), _CLOSE_SECONDS)
             await asyncio.to_thread(thread.join, _CLOSE_SECONDS)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Waits until what was handed over so far is written; False if that took longer than ``timeout`` seconds."""
-        return self._mark(_Mark(threading.Event()), timeout)
+        return self._mark(_Mark(), timeout)
 
     def requests(self, records: Sequence[RequestRecord]) -> None:
         self._put("requests", records)
@@ -104,49 +117,25 @@ class TelemetryStore:
         return self._file.connect()
 
     def _put(self, table: str, records: Sequence[tuple[Any, ...]]) -> None:
-        if records:
-            try:
-                self._queue.put_nowait(_Rows(table, records))
-            except queue.Full:
-                self._dropped(len(records))
+        if records and not self._waiting.add(table, records):
+            self._dropped(len(records))
 
     def _mark(self, mark: _Mark, timeout: float) -> bool:
-        until = time.monotonic() + timeout
-        try:
-            self._queue.put(mark, timeout=timeout)
-        except queue.Full:
-            return False
-        return mark.reached.wait(max(0.0, until - time.monotonic()))
+        self._waiting.mark(mark)
+        return mark.reached.wait(timeout)
 
     def _write_loop(self) -> None:
         connection = self._connection()
         last = False
         while not last:
-            batch, mark = self._batch()
-            if batch:
-                connection = self._written(connection or self._connection(), batch)
-            if mark is not None:
-                last = mark.last
+            rows, marks = self._waiting.take()
+            if any(rows.values()):
+                connection = self._written(connection or self._connection(), rows)
+            for mark in marks:
+                last = last or mark.last
                 mark.reached.set()
         if connection is not None:
             connection.close()
-
-    def _batch(self) -> tuple[list[_Rows], _Mark | None]:
-        """What came within a tenth of a second of the first record, up to the next mark."""
-        batch: list[_Rows] = []
-        rows = 0
-        until: float | None = None
-        while rows < _BATCH_ROWS:
-            try:
-                item = self._queue.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                break
-            if isinstance(item, _Mark):
-                return batch, item
-            batch.append(item)
-            rows += len(item.records)
-            until = until or time.monotonic() + _BATCH_SECONDS
-        return batch, None
 
     def _connection(self) -> sqlite3.Connection | None:
         try:
@@ -155,7 +144,9 @@ class TelemetryStore:
             self._warn(error)
             return None
 
-    def _written(self, connection: sqlite3.Connection | None, batch: list[_Rows]) -> sqlite3.Connection | None:
+    def _written(
+        self, connection: sqlite3.Connection | None, batch: dict[str, list[tuple[Any, ...]]]
+    ) -> sqlite3.Connection | None:
         """The connection to go on with: none after a failure, so that the next batch begins by opening the file."""
         if connection is not None:
             try:
@@ -167,7 +158,7 @@ class TelemetryStore:
                 connection.close()
                 with suppress(OSError, sqlite3.Error):
                     self._file.set_aside_if_damaged(error)
-        self._dropped(sum(len(rows.records) for rows in batch))
+        self._dropped(sum(map(len, batch.values())))
         return None
 
     def _warn(self, error: Exception) -> None:
@@ -180,24 +171,33 @@ class TelemetryStore:
         )
 
 
-def _write(connection: sqlite3.Connection, batch: list[_Rows], max_rows: int) -> None:
+def _write(connection: sqlite3.Connection, batch: dict[str, list[tuple[Any, ...]]], max_rows: int) -> None:
     _begin(connection)
     try:
-        for table, kind in TABLES.items():
-            records = [record for rows in batch if rows.table == table for record in rows.records]
-            if not records:
-                continue
-            marks = ", ".join("?" * len(kind._fields))
-            connection.executemany(
-                f"INSERT INTO {table} ({', '.join(kind._fields)}) VALUES ({marks})",
-                [tuple(_stored(value) for value in record) for record in records],
-            )
+        for table, records in batch.items():
+            for start in range(0, len(records), _STATEMENT_ROWS):
+                _insert(connection, table, records[start : start + _STATEMENT_ROWS])
             connection.execute(f"DELETE FROM {table} WHERE seq <= (SELECT MAX(seq) FROM {table}) - ?", (max_rows,))
         connection.execute("COMMIT")
     except Exception:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+
+
+def _insert(connection: sqlite3.Connection, table: str, records: list[tuple[Any, ...]]) -> None:
+    """All in one statement, as JSON: row by row, this thread would take the interpreter from the event loop."""
+    columns = TABLES[table]._fields
+    try:
+        rows = msgspec.json.encode(records, enc_hook=str)
+    except Exception:
+        rows = b""
+    if not rows or b"\\u0000" in rows:
+        rows = msgspec.json.encode([[_storable(value) for value in record] for record in records])
+    values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(columns)))
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM json_each(?)", (rows.decode(),)
+    )
 
 
 def _begin(connection: sqlite3.Connection) -> None:
@@ -211,16 +211,11 @@ def _begin(connection: sqlite3.Connection) -> None:
                 raise
 
 
-def _size(item: _Rows | _Mark) -> int:
-    return len(item.records) if isinstance(item, _Rows) else 1
-
-
-def _stored(value: Any) -> Any:
+def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return text(value)
+        return text(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
     if isinstance(value, dict):
-        try:
-            return msgspec.json.encode(value, enc_hook=str).decode()
-        except Exception:
-            return msgspec.json.encode(plain(value)).decode()
+        return {_storable(name): _storable(inner) for name, inner in plain(value).items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
     return value

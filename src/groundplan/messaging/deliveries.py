@@ -48,12 +48,12 @@ class Deliveries:
         rows = await self._database.execute(_RENEW, pairs=_pairs(held), lease=lease)
         return {as_uuid(row.id) for row in rows}
 
-    async def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
-        """The ack as a part of the handler's own transaction, so that effects and ack are one."""
-        if not await transaction.execute(_ACKNOWLEDGE, id=delivery.id, token=delivery.lease_token):
-            raise LeaseLost(
-                f"{delivery.handler} finished message {delivery.id} after its lease had passed to another worker."
-            )
+    def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
+        """The ack as the end of the handler's own transaction, so that effects and ack are one."""
+        lost = LeaseLost(
+            f"{delivery.handler} finished message {delivery.id} after its lease had passed to another worker."
+        )
+        transaction.end_with(_ACKNOWLEDGE, lost, id=delivery.id, token=delivery.lease_token)
 
     async def acknowledge_batch(self, done: Sequence[Delivery]) -> set[UUID]:
         """The ack of handlers that wrote nothing; returns the ids that were still ours."""

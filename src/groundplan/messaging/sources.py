@@ -29,8 +29,8 @@ class Source(Protocol):
         """Extends the leases; returns the ids that are still ours."""
         ...
 
-    async def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
-        """As a part of the handler's own transaction. Raises LeaseLost where another worker has it, or was faster."""
+    def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
+        """As the end of the handler's own transaction, which raises LeaseLost where another worker has it."""
         ...
 
     async def finish(self, done: Sequence[Delivery]) -> None:
@@ -92,8 +92,8 @@ class DatabaseSource:
     async def renew(self, held: Sequence[Delivery]) -> set[UUID]:
         return await self._deliveries.renew(held, lease=self._lease)
 
-    async def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
-        await self._deliveries.acknowledge(transaction, delivery)
+    def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
+        self._deliveries.acknowledge(transaction, delivery)
 
     async def finish(self, done: Sequence[Delivery]) -> None:
         await self._deliveries.acknowledge_batch(done)

@@ -4,13 +4,21 @@ Objects are SQLAlchemy's all the same: a session works on the same connection, i
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy.engine.base import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from groundplan.data.database.sql import Row, Sql
+
+
+class Last(NamedTuple):
+    """The last statement of a transaction, on which it depends: without a row there is no commit."""
+
+    sql: Sql
+    values: Mapping[str, str | UUID]
+    otherwise: Exception
 
 
 class Link(Protocol):
@@ -24,7 +32,7 @@ class Link(Protocol):
 
     async def run_many(self, sql: Sql, many: Sequence[Mapping[str, Any]]) -> None: ...
 
-    async def commit(self) -> None: ...
+    async def commit(self, last: Last | None) -> None: ...
 
     async def rollback(self) -> None:
         """Never raises: a connection that cannot roll back is thrown away, which does it too."""

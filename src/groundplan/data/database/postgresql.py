@@ -9,11 +9,12 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from groundplan.core.errors import Misuse
-from groundplan.data.database.link import shared_with_session
+from groundplan.data.database.link import Last, shared_with_session
 from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.statements import measured
 
 POOL_TIMEOUT_SECONDS = 5.0
+_DIVISION_BY_ZERO = "22012"
 _RECONNECT_SECONDS = 1.0
 _SETTINGS = {"application_name": "groundplan", "idle_in_transaction_session_timeout": "30000", "timezone": "UTC"}
 
@@ -56,12 +57,24 @@ class PostgresqlLink:
         with measured(sql.name):
             await self._driver.executemany(bound[0][0], [parameters for _, parameters in bound])
 
-    async def commit(self) -> None:
+    async def commit(self, last: Last | None) -> None:
         """Raises Misuse where an error inside was swallowed: PostgreSQL then rolls back, and says so by its answer."""
+        if last is not None:
+            await self._commit_with(last)
+            return
         with measured("COMMIT"):
             answer = await self._driver.execute("COMMIT")
-        if answer != "COMMIT":
-            raise Misuse("A statement of this transaction had failed, so nothing was stored. Let its error through.")
+        _check(answer)
+
+    async def _commit_with(self, last: Last) -> None:
+        """One round trip for both: where the statement finds no row the division fails, and COMMIT is not reached."""
+        statement = last.sql.literal(last.values)
+        with measured(f"{last.sql.name}; COMMIT"):
+            try:
+                answer = await self._driver.execute(f"WITH last AS ({statement}) SELECT 1 / COUNT(*) FROM last; COMMIT")
+            except Exception as error:
+                raise (last.otherwise if getattr(error, "sqlstate", "") == _DIVISION_BY_ZERO else error) from None
+        _check(answer)
 
     async def rollback(self) -> None:
         try:
@@ -77,6 +90,11 @@ class PostgresqlLink:
         if self._driver.is_closed() or self._driver.is_in_transaction():
             self._pooled.invalidate()
         self._pooled.close()
+
+
+def _check(answer: str) -> None:
+    if answer != "COMMIT":
+        raise Misuse("A statement of this transaction had failed, so nothing was stored. Let its error through.")
 
 
 class Listener:

@@ -41,6 +41,12 @@ class Sql:
             return text, tuple(_for_sqlite(values[name]) for name in names)
         return text, tuple(_for_postgresql(values[name]) for name in names)
 
+    def literal(self, values: Mapping[str, str | UUID]) -> str:
+        """PostgreSQL's text with the values written into it, for a message that takes no parameters."""
+        text, names = self._compiled["postgresql"]
+        written = {f"${place}": _quoted(values[name]) for place, name in enumerate(names, 1)}
+        return re.sub(r"\$\d+", lambda found: written[found[0]], text)
+
     def rows(self, columns: Iterable[str], found: Iterable[Iterable[Any]]) -> list[Row]:
         """What a driver returned, as named tuples. A statement returns the same columns each time."""
         if self._row is None:
@@ -75,6 +81,10 @@ def checked_text(value: str) -> str:
         except UnicodeEncodeError as error:
             raise Invalid("The text is not valid Unicode.") from error
     return value
+
+
+def _quoted(value: str | UUID) -> str:
+    return "'" + checked_text(str(value)).replace("'", "''") + "'"
 
 
 def _for_postgresql(value: Any) -> Any:

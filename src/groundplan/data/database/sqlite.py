@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from groundplan.core.errors import ConfigurationError
-from groundplan.data.database.link import shared_with_session
+from groundplan.data.database.link import Last, shared_with_session
 from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.statements import measured
 
@@ -114,7 +114,9 @@ class SqliteLink:
         with measured(sql.name):
             self._raw.executemany(bound[0][0], [parameters for _, parameters in bound])
 
-    async def commit(self) -> None:
+    async def commit(self, last: Last | None) -> None:
+        if last is not None and not await self.run(last.sql, last.values):
+            raise last.otherwise
         with measured("COMMIT"):
             await asyncio.to_thread(self._raw.commit)
 

@@ -3,7 +3,7 @@
 The second wall is row-level security in PostgreSQL; see ``migrate.tenant_wall``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -30,14 +30,30 @@ class TenantSession(Session):
     """The synchronous core of every AsyncSession of ours; the listeners below belong to it alone."""
 
 
-def new_session(bind: Any, tenant_id: UUID | None, *, read_only: bool) -> AsyncSession:
-    return AsyncSession(
-        bind=bind,
-        sync_session_class=TenantSession,
-        autoflush=False,
-        expire_on_commit=False,
-        info={_TENANT: tenant_id, _READ_ONLY: read_only},
-    )
+class LazySession(AsyncSession):
+    """Made whole at its first use: many units of work are given one, and never use it."""
+
+    def __init__(self, bind: Callable[[], Any], tenant_id: UUID | None, *, read_only: bool) -> None:
+        self._make_bind = bind
+        self._tenant_id = tenant_id
+        self._is_read_only = read_only
+
+    @property
+    def used(self) -> bool:
+        return "sync_session" in self.__dict__
+
+    def __getattr__(self, name: str) -> Any:
+        """Python asks here for what is not there yet; after the first time, all of it is."""
+        if self.used or name.startswith("__"):
+            raise AttributeError(name)
+        super().__init__(
+            bind=self._make_bind(),
+            sync_session_class=TenantSession,
+            autoflush=False,
+            expire_on_commit=False,
+            info={_TENANT: self._tenant_id, _READ_ONLY: self._is_read_only},
+        )
+        return getattr(self, name)
 
 
 @event.listens_for(TenantSession, "do_orm_execute")

@@ -6,12 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from groundplan.core.context import current
-from groundplan.data.database.link import Link
+from groundplan.data.database.link import Last, Link
 from groundplan.data.database.sql import Row, Sql
-from groundplan.data.database.tenancy import new_session
+from groundplan.data.database.tenancy import LazySession
 
 BeforeCommit = Callable[["Transaction"], Awaitable[None]]
 AfterCommit = Callable[[], Awaitable[None] | None]
@@ -22,11 +20,11 @@ class Reader:
 
     def __init__(self, bind: Any, tenant_id: UUID | None) -> None:
         self.tenant_id = tenant_id
-        self.session: AsyncSession = new_session(bind, tenant_id, read_only=True)
+        self.session = LazySession(lambda: bind, tenant_id, read_only=True)
 
     async def release(self) -> None:
         """Objects that were read stay usable; the next query takes a connection again."""
-        if self.session.in_transaction():
+        if self.session.used and self.session.in_transaction():
             await self.session.commit()
 
 
@@ -35,16 +33,11 @@ class Transaction:
 
     def __init__(self, link: Link, tenant_id: UUID | None) -> None:
         self._link = link
-        self._session: AsyncSession | None = None
         self._before: list[BeforeCommit] = []
         self._after: list[AfterCommit] = []
+        self._last: Last | None = None
         self.tenant_id = tenant_id
-
-    @property
-    def session(self) -> AsyncSession:
-        if self._session is None:
-            self._session = new_session(self._link.for_session(), self.tenant_id, read_only=False)
-        return self._session
+        self.session = LazySession(link.for_session, tenant_id, read_only=False)
 
     async def execute(self, sql: Sql, **values: Any) -> list[Row]:
         """Runs an internal statement; rows as named tuples, none for a statement that returns none."""
@@ -53,6 +46,10 @@ class Transaction:
     async def execute_many(self, sql: Sql, many: Sequence[Mapping[str, Any]]) -> None:
         if many:
             await self._link.run_many(sql, many)
+
+    def end_with(self, sql: Sql, otherwise: Exception, **values: str | UUID) -> None:
+        """Commits if and only if this statement, which goes along with the commit, finds a row; else raises."""
+        self._last = Last(sql, values, otherwise)
 
     def before_commit(self, act: BeforeCommit) -> None:
         """Runs after the session's flush, in the transaction; a failure rolls everything back."""
@@ -68,7 +65,7 @@ class Transaction:
         for act in self._before:
             await act(self)
             await self._flush()
-        commit = asyncio.ensure_future(self._link.commit())
+        commit = asyncio.ensure_future(self._link.commit(self._last))
         try:
             await asyncio.shield(commit)
         except asyncio.CancelledError:
@@ -84,12 +81,12 @@ class Transaction:
         await self._link.rollback()
 
     async def _flush(self) -> None:
-        if self._session is not None:
-            await self._session.flush()
+        if self.session.used:
+            await self.session.flush()
 
     async def _close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self.session.used:
+            await self.session.close()
 
     async def run_after_commit(self, failed: Callable[[Exception], None]) -> None:
         for act in self._after:
