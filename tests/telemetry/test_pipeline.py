@@ -39,7 +39,7 @@ def counted(*all_done: RequestRecord) -> CollectorRegistry:
         {"status": 500},
         {"duration_us": 300_000},
         {"wrote": True},
-        {"kind": "handler", "method": "", "name": "orders.send_receipt"},
+        {"kind": "handler", "method": "", "name": "orders.send_receipt", "wrote": True},
     ],
 )
 def test_spans_worth_keeping_are_always_kept(values: dict[str, Any]) -> None:
@@ -60,6 +60,12 @@ def test_the_others_are_kept_by_sample_and_their_requests_always() -> None:
             telemetry.finish(context, request(trace_id=spread(number), status=404, error="NotFound: no such order"))
     assert len(kept.request_records) == 2_000
     assert len(kept.span_records) == 500
+
+
+def test_of_a_handler_outside_the_sample_only_the_count_is_kept() -> None:
+    run = request(kind="handler", method="", name="orders.send_receipt")
+    assert (finished(run, sample=0.0).request_records, finished(run, sample=0.0).lines) == ([], [])
+    assert len(finished(run, sample=1.0).request_records) == 1
 
 
 def test_none_and_all_can_be_sampled() -> None:

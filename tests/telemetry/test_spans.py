@@ -102,7 +102,7 @@ def test_a_request_has_so_many_spans_and_its_own() -> None:
         ({"status": 500}, True),
         ({"status": 404}, False),
         ({"duration_us": 400_000}, True),
-        ({"kind": "handler"}, True),
+        ({"kind": "handler", "wrote": True}, True),
     ],
 )
 def test_what_is_kept(changes: dict[str, object], kept: bool) -> None:

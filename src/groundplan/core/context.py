@@ -59,14 +59,20 @@ def current() -> RequestContext | None:
     return _current.get()
 
 
-@contextmanager
-def entered(context: RequestContext) -> Iterator[RequestContext]:
+class entered:
     """Makes ``context`` the current one for the block."""
-    token = _current.set(context)
-    try:
-        yield context
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_before", "_context")
+
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> RequestContext:
+        self._before = _current.set(self._context)
+        return self._context
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._before)
 
 
 @contextmanager

@@ -123,8 +123,9 @@ def _claiming(condition: str, *, state: str = "leased", counted: int = 1) -> Sql
         sqlite=f"""
         UPDATE deliveries SET {changes}
         WHERE id IN (
-            SELECT d.id FROM deliveries d JOIN json_each(:known) k ON k.key = d.handler AND d.version <= k.value
+            SELECT d.id FROM deliveries d
             WHERE {ready} AND {in_turn.replace("POSITION", "rowid")}
+                AND d.version <= json_extract(:known, '$."' || d.handler || '"')
                 AND d.queue NOT IN (SELECT value FROM json_each(:paused))
             ORDER BY d.priority, d.run_at LIMIT :slots
         )

@@ -71,7 +71,8 @@ class Telemetry:
         access: "AccessLines | None" = None,
     ) -> None:
         self._sinks = tuple(sinks)
-        self._metrics = metrics
+        self._requests, self._request_seconds = _Labelled(metrics.requests), _Labelled(metrics.request_seconds)
+        self._handler_runs, self._handler_seconds = _Labelled(metrics.handler_runs), _Labelled(metrics.handler_seconds)
         self._slow_us = slow_ms * 1000
         self._sample = sample
         self._access = access
@@ -81,14 +82,24 @@ class Telemetry:
         """Hands over the request, and its spans if it failed, was slow, wrote or was drawn. Secrets are hidden."""
         if self._secret[done.name]:
             done = done._replace(path=_without_secrets(done.name, done.path))
-        keep = (
+        keep = self.keeps(context, done)
+        if keep or done.kind != "handler":
+            self._hand_over(context, done, keep)
+        self._count(done)
+        if self._access is not None:
+            self._access.write(done)
+
+    def keeps(self, context: RequestContext, done: RequestRecord) -> bool:
+        """Whether the trace is kept. What handlers do is worth a look only then: of most there are too many."""
+        return (
             done.wrote
             or done.status >= 500
             or done.duration_us >= self._slow_us
-            or done.kind == "handler"
-            or any(span.error for span in context.spans)
             or drawn(done.trace_id, self._sample)
+            or any(span.error for span in context.spans)
         )
+
+    def _hand_over(self, context: RequestContext, done: RequestRecord, keep: bool) -> None:
         spans = [self._shown(span) for span in context.spans] if keep else []
         line = _line_of(done)
         for sink in self._sinks:
@@ -96,9 +107,6 @@ class Telemetry:
             sink.logs((line,))
             if spans:
                 sink.spans(spans)
-        self._count(done)
-        if self._access is not None:
-            self._access.write(done)
 
     def _shown(self, span: SpanRecord) -> SpanRecord:
         for name in span.attributes:
@@ -109,13 +117,24 @@ class Telemetry:
     def _count(self, done: RequestRecord) -> None:
         seconds = done.duration_us / 1_000_000
         if done.kind == "handler":
-            self._metrics.handler_runs.labels(done.name, "done" if done.status < 400 else "failed").inc()
-            self._metrics.handler_seconds.labels(done.name).observe(seconds)
+            self._handler_runs[done.name, "done" if done.status < 400 else "failed"].inc()
+            self._handler_seconds[done.name,].observe(seconds)
         else:
             route = done.name or "unmatched"
             method = done.method if done.method in _METHODS else "other"
-            self._metrics.requests.labels(done.role, method, route, str(done.status)).inc()
-            self._metrics.request_seconds.labels(done.role, route).observe(seconds)
+            self._requests[done.role, method, route, str(done.status)].inc()
+            self._request_seconds[done.role, route].observe(seconds)
+
+
+class _Labelled(dict[tuple[str, ...], Any]):
+    """A metric's children by their labels; looking one up in the metric itself takes a lock each time."""
+
+    def __init__(self, metric: Any) -> None:
+        self._metric = metric
+
+    def __missing__(self, labels: tuple[str, ...]) -> Any:
+        child = self[labels] = self._metric.labels(*labels)
+        return child
 
 
 class _SecretNames(dict[str, bool]):

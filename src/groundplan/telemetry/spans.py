@@ -4,7 +4,6 @@ A span is a tuple appended to the list of its request. Whether it is kept is dec
 """
 
 import time
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import NamedTuple
 
@@ -85,7 +84,7 @@ class Span:
             return self
         self._parent_id = outer.span_id
         self._context = msgspec.structs.replace(outer, span_id=new_span_id())
-        self._block: AbstractContextManager[RequestContext] = entered(self._context)
+        self._block = entered(self._context)
         self._block.__enter__()
         self._started_us, self._started_ns = time.time_ns() // 1000, time.perf_counter_ns()
         return self

@@ -4,11 +4,13 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from groundplan.app.calls import Calls
 from groundplan.app.context import Context
 from groundplan.app.services import Services
+from groundplan.backend.worker.deadlines import Deadlines
 from groundplan.core.clock import Random
 from groundplan.core.context import RequestContext, entered, parse_traceparent
 from groundplan.core.errors import Cancel, DeadlineExceeded, GroundplanError, InvalidPayload, LeaseLost, Snooze
@@ -45,9 +47,12 @@ class Runner:
         self._random = random
         self._worker = worker
         self._finished = finished
+        self.deadlines = Deadlines()
 
-    async def run(self, delivery: Delivery, handler: Handler, source: Source) -> float | None:
-        """Never raises for a failing handler; the delivery ends acknowledged, postponed, dead or lost to another.
+    async def run(self, task: asyncio.Task[None], delivery: Delivery, handler: Handler, source: Source) -> float | None:
+        """Runs in ``task``, the current one, and never raises for a failing handler.
+
+        The delivery ends acknowledged, postponed, dead or lost to another worker.
 
         Returns after how many seconds another look at the queue is worthwhile, if this end is a reason for one.
         """
@@ -64,25 +69,26 @@ class Runner:
         )
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         with entered(context):
-            again, error = await self._attempt(delivery, handler, tenant, source)
+            again, error = await self._attempt(task, delivery, handler, tenant, source)
         self._report(context, delivery, handler, parent[1] if parent else "", started_us, started, error)
         return 0.0 if again is None and (delivery.partition_key or handler.limited) else again
 
     async def _attempt(
-        self, delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source
+        self, task: asyncio.Task[None], delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source
     ) -> tuple[float | None, GroundplanError | None]:
-        started_at = self._services.clock.now()
+        began = self._services.clock.monotonic()
         try:
-            await self._handle(delivery, handler, tenant, source)
+            await self._handle(task, delivery, handler, tenant, source)
         except LeaseLost as lost:
             self._services.log.warning("lease lost", handler=handler.name, message_id=str(delivery.id))
             self._finished(delivery, source)
             return None, lost
         except Exception as raised:
             error = _as_groundplan_error(raised, handler)
+            now = self._services.clock.now()
             failure = Failure(
-                started_at=started_at,
-                ended_at=self._services.clock.now(),
+                started_at=now - timedelta(seconds=self._services.clock.monotonic() - began),
+                ended_at=now,
                 error=type(raised).__name__,
                 detail=str(raised)[:2000],
                 stack="" if isinstance(raised, InvalidPayload) else "".join(traceback.format_exception(raised))[-8000:],
@@ -93,12 +99,13 @@ class Runner:
             return again, None if isinstance(error, (Snooze, Cancel)) else error
         return None, None
 
-    async def _handle(self, delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source) -> None:
+    async def _handle(
+        self, task: asyncio.Task[None], delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source
+    ) -> None:
         message = decode(handler.message, delivery.payload)
         context = await self._context(delivery, tenant, source)
         try:
-            async with asyncio.timeout(handler.timeout):
-                await handler.function(context, message)
+            await self.deadlines.limit(task, handler.timeout, handler.function(context, message))
         except Exception as error:
             if not context.acknowledged:
                 raise
@@ -160,48 +167,51 @@ class Runner:
         """One span for the waiting, one for the work, and the line and metrics of every request."""
         duration_us = (time.perf_counter_ns() - started) // 1000
         text = f"{type(error).__name__}: {error}"[:500] if error else ""
-        ready_us = int(delivery.run_at.timestamp() * 1_000_000)
-        with entered(context):
-            record(
-                "Queue",
-                f"{delivery.name} waits for {delivery.handler}",
-                "wait",
-                min(ready_us, started_us),
-                max(0, started_us - ready_us),
-                parent_id=parent_id,
-            )
-            record(
-                "Worker",
-                handler.name,
-                "work",
-                started_us,
-                duration_us,
-                span_id=context.span_id,
-                parent_id=parent_id,
-                error=text,
-                attempt=delivery.attempt,
-                message_id=str(delivery.id),
-            )
-            self._telemetry.finish(
-                context,
-                RequestRecord(
-                    request_id=delivery.request_id,
-                    trace_id=context.trace_id,
-                    span_id=context.span_id,
-                    role="worker",
-                    kind="handler",
-                    method="",
-                    name=handler.name,
-                    path=str(delivery.id),
-                    status=200 if error is None else error.status,
-                    tenant=context.tenant,
-                    user=str(delivery.user_id or ""),
-                    start_us=started_us,
-                    duration_us=duration_us,
-                    wrote=True,
-                    error=text,
-                ),
-            )
+        done = RequestRecord(
+            request_id=delivery.request_id,
+            trace_id=context.trace_id,
+            span_id=context.span_id,
+            role="worker",
+            kind="handler",
+            method="",
+            name=handler.name,
+            path=str(delivery.id),
+            status=200 if error is None else error.status,
+            tenant=context.tenant,
+            user=str(delivery.user_id or ""),
+            start_us=started_us,
+            duration_us=duration_us,
+            wrote=context.tally.commits > 0 or delivery.attempt > 1,
+            error=text,
+        )
+        if self._telemetry.keeps(context, done):
+            with entered(context):
+                _record_spans(delivery, done, parent_id)
+        self._telemetry.finish(context, done)
+
+
+def _record_spans(delivery: Delivery, done: RequestRecord, parent_id: str) -> None:
+    ready_us = int(delivery.run_at.timestamp() * 1_000_000)
+    record(
+        "Queue",
+        f"{delivery.name} waits for {delivery.handler}",
+        "wait",
+        min(ready_us, done.start_us),
+        max(0, done.start_us - ready_us),
+        parent_id=parent_id,
+    )
+    record(
+        "Worker",
+        done.name,
+        "work",
+        done.start_us,
+        done.duration_us,
+        span_id=done.span_id,
+        parent_id=parent_id,
+        error=done.error,
+        attempt=delivery.attempt,
+        message_id=done.path,
+    )
 
 
 def _reason_to_give_up(delivery: Delivery, handler: Handler, error: GroundplanError) -> str:

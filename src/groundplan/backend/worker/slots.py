@@ -28,7 +28,7 @@ class Slots:
         self._waiting: asyncio.Queue[tuple[Delivery, Source]] = asyncio.Queue()
         self._held: dict[UUID, tuple[Delivery, Source]] = {}
         self._running: dict[UUID, asyncio.Task[None]] = {}
-        self._abandoned: set[UUID] = set()
+        self._stopping = False
         self._reserved = 0
         self._change = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -40,6 +40,7 @@ class Slots:
         """Waits up to ``grace`` seconds, then stops handlers where they are; returns what is unfinished."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.idle(), grace)
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -56,7 +57,6 @@ class Slots:
         """Stops handlers whose lease has passed to another worker, or whose message was cancelled."""
         for delivery_id in lost:
             if task := self._running.get(delivery_id):
-                self._abandoned.add(delivery_id)
                 task.cancel()
 
     async def room(self, *, share: float) -> int:
@@ -105,18 +105,16 @@ class Slots:
         while True:
             delivery, source = await self._waiting.get()
             self._running[delivery.id] = here
+            again: float | None = None
             try:
-                again = await runner.run(delivery, self._handlers[delivery.handler], source)
+                again = await runner.run(here, delivery, self._handlers[delivery.handler], source)
             except asyncio.CancelledError:
-                if delivery.id not in self._abandoned:
+                if self._stopping:
                     raise
                 here.uncancel()
                 self._log.warning("handler stopped: lease lost", handler=delivery.handler, message_id=str(delivery.id))
-                again = None
             except Exception as error:
                 self._log.error("worker could not finish a delivery", error=type(error).__name__, detail=str(error))
-                again = None
-            self._abandoned.discard(delivery.id)
             del self._running[delivery.id], self._held[delivery.id]
             self._change.set()
             if again is not None:

@@ -2,13 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, event
 
-from groundplan.core.context import current
 from groundplan.telemetry.spans import record
 
 
@@ -25,17 +22,19 @@ def record_statements(engine: Engine) -> None:
         record("SQL", short_name(statement), "sql", began // 1000, (time.time_ns() - began) // 1000)
 
 
-@contextmanager
-def measured(name: str) -> Iterator[None]:
+class measured:
     """The same for a statement that goes to the driver directly."""
-    if current() is None:
-        yield
-        return
-    began = time.time_ns()
-    try:
-        yield
-    finally:
-        record("SQL", name, "sql", began // 1000, (time.time_ns() - began) // 1000)
+
+    __slots__ = ("_began", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._began = time.time_ns()
+
+    def __exit__(self, *_: object) -> None:
+        record("SQL", self._name, "sql", self._began // 1000, (time.time_ns() - self._began) // 1000)
 
 
 def short_name(statement: str) -> str:
