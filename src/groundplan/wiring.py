@@ -271,7 +271,7 @@ def _worker(settings: Settings, services: Services, calls: Calls, telemetry: Tel
     claims = Claims(database, lease=lease, worker=name)
     home = DatabaseSource(database, deliveries, claims, handlers, services.registry[Queues], lease=lease)
     return WorkerPart(
-        services, calls, home, None, deliveries, telemetry, metrics, system_random(), settings=settings, name=name
+        services, calls, home, None, None, deliveries, telemetry, metrics, system_random(), settings=settings, name=name
     )
 
 

@@ -184,9 +184,9 @@ async def test_a_late_acknowledgement_takes_its_effects_back(queue: Queue) -> No
 async def test_renewing_keeps_a_lease(queue: Queue) -> None:
     await queue.publish()
     held = await queue.claim_one(lease=0)
-    assert await queue.deliveries.renew([held], lease=60) == {held.id}
+    assert await queue.deliveries.renew([held], lease=60) == {held.lease}
     assert await queue.deliveries.reap() == []
-    assert await queue.deliveries.acknowledge_batch([held]) == {held.id}
+    assert await queue.deliveries.acknowledge_batch([held]) == {held.lease}
     assert await queue.deliveries.renew([held], lease=60) == set()
 
 

@@ -21,6 +21,8 @@ from groundplan.data.database.uow import Transaction
 from groundplan.messaging.claims import COLUMNS
 from groundplan.messaging.message import Delivery
 
+Lease = tuple[UUID, UUID]
+"""Id and token."""
 CRASH_LIMIT = 5
 """A delivery whose worker died this often, and lately while it ran alone, goes to the dead letters."""
 
@@ -43,10 +45,10 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def renew(self, held: Sequence[Delivery], *, lease: float) -> set[UUID]:
-        """Extends the leases that are still ours; returns their ids."""
+    async def renew(self, held: Sequence[Delivery], *, lease: float) -> set[Lease]:
+        """Extends the leases that are still ours, and returns them."""
         rows = await self._database.execute(_RENEW, pairs=_pairs(held), lease=lease)
-        return {as_uuid(row.id) for row in rows}
+        return {(as_uuid(row.id), as_uuid(row.lease_token)) for row in rows}
 
     def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
         """The ack as the end of the handler's own transaction, so that effects and ack are one."""
@@ -54,6 +56,11 @@ class Deliveries:
             f"{delivery.handler} finished message {delivery.id} after its lease had passed to another worker."
         )
         transaction.end_with(_ACKNOWLEDGE, lost, id=delivery.id, token=delivery.lease_token)
+
+    async def mark_done(self, transaction: Transaction, delivery: Delivery) -> None:
+        """Raises LeaseLost where the handler's effects of this message are stored already."""
+        if not await transaction.execute(MARK_DONE, id=delivery.id, handler=delivery.handler):
+            raise done_already(delivery)
 
     async def acknowledge_batch(self, done: Sequence[Delivery]) -> set[UUID]:
         """The ack of handlers that wrote nothing; returns the ids that were still ours."""
@@ -90,7 +97,7 @@ class Deliveries:
             await self._note(transaction, delivery, failure, "dead")
 
     async def release(self, held: Sequence[Delivery]) -> None:
-        """Gives unfinished work back at once, as if it had not been claimed: the worker is draining."""
+        """Gives unfinished work back at once, as if it had not been claimed."""
         await self._database.execute(_RELEASE, pairs=_pairs(held))
 
     async def reap(self, *, all_leases: bool = False) -> list[tuple[UUID, str]]:
@@ -111,6 +118,10 @@ class Deliveries:
         )
 
 
+def done_already(delivery: Delivery) -> LeaseLost:
+    return LeaseLost(f"{delivery.handler} has done message {delivery.id} already, in another worker.")
+
+
 def _pairs(held: Sequence[Delivery]) -> str:
     return json.dumps([[str(d.id), str(d.lease_token)] for d in held])
 
@@ -126,13 +137,17 @@ def _on_mine(statement: str) -> Sql:
     return Sql(postgresql=statement.replace("MINE", _MINE_POSTGRESQL), sqlite=statement.replace("MINE", _MINE_SQLITE))
 
 
-_RENEW = _on_mine(
-    "UPDATE deliveries SET lease_until = NOW + SECONDS(:lease) WHERE state = 'leased' AND MINE RETURNING id"
-)
+MARK_DONE = Sql("""INSERT INTO done_markers (message_id, handler, at) VALUES (:id, :handler, NOW)
+    ON CONFLICT (message_id, handler) DO NOTHING RETURNING message_id""")
+_RENEW = _on_mine("""
+    UPDATE deliveries SET lease_until = NOW + SECONDS(:lease) WHERE state = 'leased' AND MINE
+    RETURNING id, lease_token
+""")
 _ACKNOWLEDGE = Sql("DELETE FROM deliveries WHERE id = :id AND lease_token = :token RETURNING id")
 _ACKNOWLEDGE_BATCH = _on_mine("DELETE FROM deliveries WHERE MINE RETURNING id")
 _RELEASE = _on_mine("""
-    UPDATE deliveries SET state = 'ready', attempt = attempt - 1, lease_token = NULL, lease_until = NULL WHERE MINE
+    UPDATE deliveries SET state = 'ready', attempt = attempt - CASE state WHEN 'leased' THEN 1 ELSE 0 END,
+        lease_token = NULL, lease_until = NULL WHERE MINE
 """)
 _RETRY = Sql("""
     UPDATE deliveries SET state = 'ready', run_at = NOW + SECONDS(:delay), attempt = attempt - :uncount,

@@ -70,6 +70,11 @@ class Delivery(msgspec.Struct, frozen=True):
     payload: str
 
     @property
+    def lease(self) -> tuple[UUID, UUID]:
+        """The id and the token: what tells this holding of it from another's."""
+        return self.id, self.lease_token
+
+    @property
     def trace_id(self) -> str:
         return trace_id_of(self.traceparent)
 

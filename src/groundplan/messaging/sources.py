@@ -2,12 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
-from uuid import UUID
 
 from groundplan.data.database.database import Database
 from groundplan.data.database.uow import Transaction
 from groundplan.messaging.claims import Claims
-from groundplan.messaging.deliveries import Deliveries
+from groundplan.messaging.deliveries import Deliveries, Lease
 from groundplan.messaging.handlers import Handlers
 from groundplan.messaging.message import Delivery
 from groundplan.messaging.queues import Queues
@@ -25,8 +24,8 @@ class Source(Protocol):
         """Never more than ``slots``: a lease that waits for a slot may run out before its handler starts."""
         ...
 
-    async def renew(self, held: Sequence[Delivery]) -> set[UUID]:
-        """Extends the leases; returns the ids that are still ours."""
+    async def renew(self, held: Sequence[Delivery]) -> set[Lease]:
+        """Extends the leases; returns those that are still ours."""
         ...
 
     def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
@@ -47,7 +46,7 @@ class Source(Protocol):
 
 
 class DatabaseSource:
-    """``direct_only`` where a broker hands out the rest."""
+    """``beside_broker`` where a broker hands out what needs no look at other rows."""
 
     waits = False
     confirms_apart = False
@@ -61,7 +60,7 @@ class DatabaseSource:
         queues: Queues,
         *,
         lease: float,
-        direct_only: bool = False,
+        beside_broker: bool = False,
     ) -> None:
         self._database = database
         self._deliveries = deliveries
@@ -71,7 +70,7 @@ class DatabaseSource:
         self._free = {name: version for name, version in self._known.items() if not handlers[name].limited}
         self._queues = queues
         self._lease = lease
-        self._direct_only = direct_only
+        self._beside_broker = beside_broker
 
     async def take(self, slots: int) -> list[Delivery]:
         paused = await self._queues.paused()
@@ -81,7 +80,7 @@ class DatabaseSource:
                 taken += await self._claims.claim_limited(handler, slots - len(taken), paused=paused)
         if len(taken) < slots and self._free:
             taken += await self._claims.claim(
-                self._free, slots - len(taken), paused=paused, direct_only=self._direct_only
+                self._free, slots - len(taken), paused=paused, direct_only=self._beside_broker
             )
         return taken
 
@@ -89,11 +88,13 @@ class DatabaseSource:
         """One that must run alone, because its workers have died."""
         return await self._claims.claim_suspect(self._known, paused=await self._queues.paused())
 
-    async def renew(self, held: Sequence[Delivery]) -> set[UUID]:
+    async def renew(self, held: Sequence[Delivery]) -> set[Lease]:
         return await self._deliveries.renew(held, lease=self._lease)
 
     def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
         self._deliveries.acknowledge(transaction, delivery)
+        if self._beside_broker:  # it may have come home from the broker, where a copy of it may still be at work
+            transaction.before_commit(lambda here: self._deliveries.mark_done(here, delivery))
 
     async def finish(self, done: Sequence[Delivery]) -> None:
         await self._deliveries.acknowledge_batch(done)

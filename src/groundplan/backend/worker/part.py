@@ -10,6 +10,7 @@ from groundplan.backend.worker.worker import Worker
 from groundplan.core.clock import Random
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import Deliveries
+from groundplan.messaging.handoff import Relay
 from groundplan.messaging.sources import DatabaseSource, Source
 from groundplan.messaging.stats import QueueStats
 from groundplan.settings import Settings
@@ -25,6 +26,7 @@ class WorkerPart:
         calls: Calls,
         home: DatabaseSource,
         broker: Source | None,
+        relay: Relay | None,
         deliveries: Deliveries,
         telemetry: Telemetry,
         metrics: Metrics,
@@ -40,6 +42,7 @@ class WorkerPart:
             services.database,
             home,
             broker,
+            relay,
             deliveries,
             services.assembly.handlers,
             services.log,

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from uuid import UUID
 
 from groundplan.backend.worker.runner import Runner
 from groundplan.messaging.handlers import Handlers
@@ -17,6 +16,17 @@ _TURN = 50
 """After so many deliveries that never waited, a slot lets others have the loop."""
 
 
+class Held:
+    """One delivery in this worker, waiting for a slot or running in ``task``."""
+
+    __slots__ = ("delivery", "source", "task")
+
+    def __init__(self, delivery: Delivery, source: Source) -> None:
+        self.delivery = delivery
+        self.source = source
+        self.task: asyncio.Task[None] | None = None
+
+
 class Slots:
     """``ended`` hears after how many seconds another look at the queue may be worthwhile."""
 
@@ -25,9 +35,8 @@ class Slots:
         self._handlers = handlers
         self._ended = ended
         self._log = log
-        self._waiting: asyncio.Queue[tuple[Delivery, Source]] = asyncio.Queue()
-        self._held: dict[UUID, tuple[Delivery, Source]] = {}
-        self._running: dict[UUID, asyncio.Task[None]] = {}
+        self._waiting: asyncio.Queue[Held] = asyncio.Queue()
+        self._held: set[Held] = set()
         self._stopping = False
         self._reserved = 0
         self._change = asyncio.Event()
@@ -36,7 +45,7 @@ class Slots:
     def start(self, runner: Runner) -> None:
         self._tasks = [asyncio.create_task(self._slot(runner), name=f"slot {n}") for n in range(self._count)]
 
-    async def stop(self, grace: float) -> list[tuple[Delivery, Source]]:
+    async def stop(self, grace: float) -> list[Held]:
         """Waits up to ``grace`` seconds, then stops handlers where they are; returns what is unfinished."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.idle(), grace)
@@ -44,20 +53,21 @@ class Slots:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        return list(self._held.values())
+        return list(self._held)
 
     def put(self, delivery: Delivery, source: Source) -> None:
-        self._held[delivery.id] = (delivery, source)
-        self._waiting.put_nowait((delivery, source))
+        held = Held(delivery, source)
+        self._held.add(held)
+        self._waiting.put_nowait(held)
 
-    def held_from(self, source: Source) -> list[Delivery]:
-        return [delivery for delivery, of in self._held.values() if of is source]
+    def held_from(self, source: Source) -> list[Held]:
+        return [held for held in self._held if held.source is source]
 
-    def abandon(self, lost: Iterable[UUID]) -> None:
+    def abandon(self, lost: Iterable[Held]) -> None:
         """Stops handlers whose lease has passed to another worker, or whose message was cancelled."""
-        for delivery_id in lost:
-            if task := self._running.get(delivery_id):
-                task.cancel()
+        for held in lost:
+            if held.task is not None and held in self._held:
+                held.task.cancel()
 
     async def room(self, *, share: float) -> int:
         """Waits for free slots, and a moment longer for a good many of them; at most ``share`` of all."""
@@ -103,11 +113,12 @@ class Slots:
             raise AssertionError
         turn = 0
         while True:
-            delivery, source = await self._waiting.get()
-            self._running[delivery.id] = here
+            held = await self._waiting.get()
+            held.task = here
+            delivery = held.delivery
             again: float | None = None
             try:
-                again = await runner.run(here, delivery, self._handlers[delivery.handler], source)
+                again = await runner.run(here, delivery, self._handlers[delivery.handler], held.source)
             except asyncio.CancelledError:
                 if self._stopping:
                     raise
@@ -115,7 +126,7 @@ class Slots:
                 self._log.warning("handler stopped: lease lost", handler=delivery.handler, message_id=str(delivery.id))
             except Exception as error:
                 self._log.error("worker could not finish a delivery", error=type(error).__name__, detail=str(error))
-            del self._running[delivery.id], self._held[delivery.id]
+            self._held.discard(held)
             self._change.set()
             if again is not None:
                 self._ended(again)

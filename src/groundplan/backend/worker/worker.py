@@ -11,6 +11,7 @@ from groundplan.backend.worker.slots import Slots
 from groundplan.data.database.database import Database
 from groundplan.messaging.deliveries import Deliveries
 from groundplan.messaging.handlers import Handlers
+from groundplan.messaging.handoff import Relay
 from groundplan.messaging.message import Delivery
 from groundplan.messaging.outbox import WAKE_CHANNEL
 from groundplan.messaging.sources import DatabaseSource, Source
@@ -32,6 +33,7 @@ class Worker:
         database: Database,
         home: DatabaseSource,
         broker: Source | None,
+        relay: Relay | None,
         deliveries: Deliveries,
         handlers: Handlers,
         log: Any,
@@ -43,11 +45,13 @@ class Worker:
         self._database = database
         self._home = home
         self._sources: list[Source] = [home] if broker is None else [home, broker]
+        self._relay = relay
         self._deliveries = deliveries
         self._log = log
         self._lease = lease
         self._slots = Slots(slots, handlers, self._look_again, log)
         self._wake = asyncio.Event()
+        self._wake_relay = asyncio.Event()
         self._stopping = False
         self._alone = asyncio.Event()
         self._alone.set()
@@ -63,7 +67,7 @@ class Worker:
 
     async def start(self, runner: Runner) -> None:
         """Listens for new deliveries and begins to work."""
-        await self._database.listen(WAKE_CHANNEL, self._wake.set)
+        await self._database.listen(WAKE_CHANNEL, self._wake_up)
         if self._database.dialect == "sqlite":
             await self._reap(all_leases=True)
         self._slots.start(runner)
@@ -75,17 +79,19 @@ class Worker:
         ]
         self._takers = [asyncio.create_task(self._suspect_loop(), name="worker suspects")]
         self._takers += [asyncio.create_task(self._take_loop(source), name="worker take") for source in self._sources]
+        if self._relay is not None:
+            self._takers.append(asyncio.create_task(self._relay_loop(self._relay), name="worker relay"))
 
     async def stop(self, grace: float) -> None:
         """Takes nothing more, waits up to ``grace`` seconds for what runs, gives the rest back."""
         self._stopping = True
-        self._wake.set()
+        self._wake_up()
         await self._slots.nothing_reserved()  # what is being taken would be lost until its lease runs out
         await _cancel(self._takers)
         unfinished = await self._slots.stop(grace)
         for source in self._sources:
-            if held := [delivery for delivery, of in unfinished if of is source]:
-                await source.release(held)
+            if theirs := [held.delivery for held in unfinished if held.source is source]:
+                await source.release(theirs)
         await _cancel(self._keepers)
         await self._flush()
 
@@ -97,8 +103,7 @@ class Worker:
                 self._wake.clear()
             taken = await self._guard(lambda: self._take(source, wanted), ())  # noqa: B023
             if len(taken) < wanted and not source.waits:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                await _woken(self._wake)
 
     async def _take(self, source: Source, wanted: int) -> list[Delivery]:
         with self._slots.reserved(wanted):
@@ -107,12 +112,22 @@ class Worker:
             self._slots.put(delivery, source)
         return taken
 
+    async def _relay_loop(self, relay: Relay) -> None:
+        while not self._stopping:
+            self._wake_relay.clear()
+            if not await self._guard(relay.hand_over, False):
+                await _woken(self._wake_relay)
+
+    def _wake_up(self) -> None:
+        self._wake.set()
+        self._wake_relay.set()
+
     def _look_again(self, seconds: float) -> None:
         """Something may be ready then that no notification tells of."""
         if seconds <= 0:
-            self._wake.set()
+            self._wake_up()
         elif seconds < POLL_SECONDS:
-            asyncio.get_running_loop().call_later(seconds, self._wake.set)
+            asyncio.get_running_loop().call_later(seconds, self._wake_up)
 
     async def _suspect_loop(self) -> None:
         """Whatever may have killed a worker runs with nothing beside it, so that only the killer dies again."""
@@ -131,12 +146,13 @@ class Worker:
     async def _renew(self) -> None:
         for source in self._sources:
             if held := self._slots.held_from(source):
-                self._slots.abandon({delivery.id for delivery in held} - await source.renew(held))
+                ours = await source.renew([each.delivery for each in held])
+                self._slots.abandon(each for each in held if each.delivery.lease not in ours)
 
     async def _reap(self, *, all_leases: bool = False) -> None:
         for delivery_id, handler in await self._deliveries.reap(all_leases=all_leases):
             self._log.warning("lease ran out, message is ready again", handler=handler, message_id=str(delivery_id))
-            self._wake.set()
+            self._wake_up()
 
     async def _flush_loop(self) -> None:
         while True:
@@ -172,6 +188,11 @@ class Worker:
             await asyncio.sleep(PAUSE_AFTER_ERROR_SECONDS)
             fallback: T = otherwise
             return fallback
+
+
+async def _woken(wake: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(wake.wait(), POLL_SECONDS)
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
