@@ -186,7 +186,7 @@ async def test_renewing_keeps_a_lease(queue: Queue) -> None:
     held = await queue.claim_one(lease=0)
     assert await queue.deliveries.renew([held], lease=60) == {held.lease}
     assert await queue.deliveries.reap() == []
-    assert await queue.deliveries.acknowledge_batch([held]) == {held.lease}
+    assert await queue.deliveries.acknowledge_batch([held]) == {held.id}
     assert await queue.deliveries.renew([held], lease=60) == set()
 
 
