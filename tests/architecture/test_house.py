@@ -42,7 +42,10 @@ def test_the_locks_hold_what_pyproject_asks_for(project: dict) -> None:
     base, dev, build = (_pins(f"{name}.txt") for name in ("base", "dev", "build"))
     for requirement in project["project"]["dependencies"]:
         assert _wanted(requirement) in base.items(), f"{requirement} is not in requirements/base.txt: run make lock"
-    for requirement in project["project"]["optional-dependencies"]["dev"]:
+    extras = [each for extra in project["project"]["optional-dependencies"].values() for each in extra]
+    for requirement in extras:
+        if requirement.startswith("groundplan["):
+            continue
         assert _wanted(requirement) in dev.items(), f"{requirement} is not in requirements/dev.txt: run make lock"
     for requirement in project["build-system"]["requires"]:
         assert _wanted(requirement) in build.items(), f"{requirement} is not in requirements/build.txt: run make lock"

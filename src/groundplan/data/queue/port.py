@@ -25,17 +25,17 @@ class Received(msgspec.Struct, frozen=True):
     queue: str
     body: bytes
     deliveries: int
-    """How often the broker has handed it out, this time included: more than 1 means that a consumer was lost."""
+    """How often it was handed out, this time included: where it is more than 1, a consumer was lost or released it."""
     receipt: Any = None
-    """What the adapter needs to acknowledge it."""
+    """What the adapter that received it needs to acknowledge it."""
 
 
 class Broker(Protocol):
     """Every message reaches one consumer at a time, at least once.
 
     A message that is neither extended nor acknowledged for ``lease`` seconds (given to the adapter's constructor)
-    is handed out again, also when its consumer died. Every method raises Unavailable while the broker is away;
-    connections come back by themselves.
+    is handed out again, also when its consumer died. Every method raises Unavailable while the broker is away, within
+    five seconds, and works again when it is back. Calls may overlap. A queue is made when it is first named.
     """
 
     remembers_ids: ClassVar[bool]
@@ -54,7 +54,10 @@ class Broker(Protocol):
         ...
 
     async def publish(self, messages: Sequence[Outgoing]) -> set[str]:
-        """Ids of the messages that the broker has confirmed as stored; the others may or may not be."""
+        """Ids of the messages that the broker has confirmed as stored; the others may or may not be.
+
+        Raises Unavailable only where it has confirmed none.
+        """
         ...
 
     async def receive(self, queues: Sequence[str], limit: int, wait: float) -> list[Received]:
@@ -69,7 +72,10 @@ class Broker(Protocol):
         ...
 
     async def acknowledge(self, done: Sequence[Received]) -> None:
-        """They are done, and never handed out again, as far as the broker gets to know it."""
+        """They are done, and never handed out again, as far as the broker gets to know it.
+
+        Whose lease has ended may be with another consumer: then this may or may not count, and raises nothing.
+        """
         ...
 
     async def release(self, held: Sequence[Received]) -> None:
