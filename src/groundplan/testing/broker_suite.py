@@ -186,6 +186,12 @@ class BrokerSuite:
             assert await broker.receive(["mail", "reports"], 10, wait) == []
             assert wait * 0.9 <= time.monotonic() - started < wait + SOON
 
+    async def test_no_queue_and_no_slot_are_waits_for_nothing(self, broker: Broker) -> None:
+        await publish(broker, "mail", 1)
+        started = time.monotonic()
+        assert await broker.receive([], 10, 0.2) == await broker.receive(["mail"], 0, 0.2) == []
+        assert time.monotonic() - started > 0.3
+
     async def test_depth_counts_what_waits_and_what_is_held(self, make: Make) -> None:
         broker = await make()
         assert await broker.depth(["mail", "reports"]) == {"mail": 0, "reports": 0}

@@ -20,6 +20,7 @@ IN_FLIGHT = 1000
 
 _ID = "Nats-Msg-Id"
 _ACKNOWLEDGE, _EXTEND, _RELEASE = b"", b"+WPI", b"-NAK"
+_AWAY = (nats.errors.Error, OSError, TimeoutError)
 _EXISTS_WITH_OTHER_SETTINGS = 10058
 
 
@@ -86,30 +87,34 @@ class NatsBroker:
             raise APIError(description=replies.refusal)
 
     async def receive(self, queues: Sequence[str], limit: int, wait: float) -> list[Received]:
+        if not queues or limit < 1:
+            await asyncio.sleep(wait)
+            return []
         async with self._linked() as link:
             await self._make(link, queues)
             pull = Pull(link, self._stream, {self._subject(queue): queue for queue in queues})
             try:
-                try:
-                    await pull.begin()
-                    await self._fill(pull, queues, limit, wait)
-                finally:
-                    await _whole(pull.end())
-                if pull.refusal and not pull.messages:
-                    raise APIError(description=pull.refusal)
+                await pull.begin()
+                await self._fill(pull, queues, limit, wait)
+                await _whole(pull.end())
                 await link.tell(pull.messages[limit:], _RELEASE)
             except asyncio.CancelledError:
-                await link.tell(pull.messages, _RELEASE)
+                with suppress(*_AWAY):
+                    await pull.end()
+                    await link.tell(pull.messages, _RELEASE)
                 raise
-            except nats.errors.Error:
+            except _AWAY:
+                await self._drop(link)
                 if not pull.messages:
                     raise
+            if pull.refusal and not pull.messages:
+                raise APIError(description=pull.refusal)
             return pull.messages[:limit]
 
     async def _fill(self, pull: Pull, queues: Sequence[str], limit: int, wait: float) -> None:
         """Each queue is asked for its share; those that had it are asked again until there is enough, or no more."""
         self._turn += 1
-        turn = self._turn % max(1, len(queues))
+        turn = self._turn % len(queues)
         rest = [*queues[turn:], *queues[:turn]]
         while rest and len(pull.messages) < limit:
             asked = _shares(rest, limit - len(pull.messages))
@@ -180,7 +185,7 @@ class NatsBroker:
             if link is not None:
                 link.made.clear()
             raise Unavailable(f"NATS refuses: {error.description or error}.") from error
-        except (nats.errors.Error, OSError, TimeoutError) as error:
+        except _AWAY as error:
             await self._drop(link)
             raise Unavailable(f"NATS does not answer ({str(error) or 'timeout'}).") from error
 
@@ -221,7 +226,8 @@ async def _whole(work: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        with suppress(*_AWAY):
+            await task
         raise
 
 

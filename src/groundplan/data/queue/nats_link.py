@@ -168,6 +168,7 @@ class Pull:
             while self._subscription.pending_msgs:  # noqa: ASYNC110 - taken in the next turn of the loop
                 await asyncio.sleep(0)
         await self._subscription.unsubscribe()
+        self._subscription = None
 
     async def _request(self, shares: Mapping[str, int], how: str, *, until_first: bool) -> None:
         self._until_first = until_first
