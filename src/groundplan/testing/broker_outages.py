@@ -75,6 +75,20 @@ class BrokerOutageSuite:
         assert await once_back(broker.ping)
         await once_back(lambda: publish(broker, "mail", 1))
 
+    async def test_a_server_that_lost_everything_is_made_ready_again(self, make: Make, server: Server) -> None:
+        broker = await make(SHORT_LEASE)
+        await publish(broker, "mail", 1)
+        assert await everything(broker, ["mail"], 1)
+        await asyncio.to_thread(server.stop)
+        server.wipe()
+        await asyncio.to_thread(server.start)
+
+        ids = await once_back(lambda: publish(broker, "mail", 3))
+        got = set[str]()
+        async with asyncio.timeout(SOON * 3):
+            while not ids <= got:
+                got |= {message.id for message in await once_back(lambda: broker.receive(["mail"], 10, 1))}
+
     async def test_a_cancelled_wait_loses_nothing(self, make: Make) -> None:
         consumer, publisher = await make(), await make()
         sent, got = set[str](), set[str]()

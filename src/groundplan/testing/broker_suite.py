@@ -108,6 +108,7 @@ class BrokerSuite:
         await consumer.release(first)
         again = await everything(other, ["mail"], 2)
         assert {message.id for message in again} == {message.id for message in first}
+        assert {message.deliveries for message in again} == {2}
 
         waiting = asyncio.create_task(consumer.receive(["mail"], 1, SOON))
         await asyncio.sleep(0.1)
@@ -179,6 +180,19 @@ class BrokerSuite:
             started = time.monotonic()
             assert {message.id for message in await waiting} == ids
             assert time.monotonic() - started < SOON
+
+    async def test_a_burst_for_one_waiting_slot(self, make: Make) -> None:
+        consumer, other = await make(), await make()
+        queues = [f"queue-{number}" for number in range(5)]
+        for _ in range(5):
+            waiting = asyncio.create_task(consumer.receive(queues, 1, SOON))
+            await asyncio.sleep(0.05)
+            burst = [Outgoing(uuid4().hex, queue, b"") for queue in queues]
+            await other.publish(burst)
+            got = await waiting
+            assert len(got) == 1
+            got += await everything(other, queues, len(queues) - 1)
+            assert {message.id for message in got} == {message.id for message in burst}
 
     async def test_a_wait_for_nothing_ends_in_time(self, broker: Broker) -> None:
         for wait in (0.0, 0.5):

@@ -108,6 +108,12 @@ class Server:
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
+    def wipe(self) -> None:
+        """Removes what it keeps while it is stopped, as when a disk is lost; its log stays."""
+        for path in self.directory.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+
     def remove(self) -> None:
         """Ends it and removes its files."""
         self._end(signal.SIGTERM)

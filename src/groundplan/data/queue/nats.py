@@ -13,6 +13,7 @@ from nats.js.errors import APIError
 from groundplan.core.errors import Unavailable
 from groundplan.data.queue.nats_link import TIMEOUT, Link, Pull
 from groundplan.data.queue.port import Outgoing, Received
+from groundplan.data.queue.shares import rotated, shares
 
 DUPLICATE_WINDOW = 120.0
 IN_FLIGHT = 1000
@@ -114,10 +115,9 @@ class NatsBroker:
     async def _fill(self, pull: Pull, queues: Sequence[str], limit: int, wait: float) -> None:
         """Each queue is asked for its share; those that had it are asked again until there is enough, or no more."""
         self._turn += 1
-        turn = self._turn % len(queues)
-        rest = [*queues[turn:], *queues[:turn]]
+        rest = rotated(queues, self._turn)
         while rest and len(pull.messages) < limit:
-            asked = _shares(rest, limit - len(pull.messages))
+            asked = shares(rest, limit - len(pull.messages))
             exhausted = await pull.ask(asked)
             rest = [queue for queue in rest if queue not in exhausted]
         if not pull.messages and not pull.refusal and wait > 0:
@@ -212,12 +212,6 @@ class NatsBroker:
             with suppress(Exception):  # whatever the client meets on its way out
                 async with asyncio.timeout(0.5):
                     await link.client.close()
-
-
-def _shares(queues: Sequence[str], limit: int) -> dict[str, int]:
-    each, more = divmod(limit, len(queues))
-    shares = {queue: each + (number < more) for number, queue in enumerate(queues)}
-    return {queue: share for queue, share in shares.items() if share}
 
 
 async def _whole(work: Coroutine[Any, Any, None]) -> None:
