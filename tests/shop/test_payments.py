@@ -116,7 +116,7 @@ async def test_the_receipt_is_mailed_and_noted(stores: Stores) -> None:
     order = await place(stores)
     await report(stores, order)
     (row,) = await stores.rows("SELECT payload FROM events WHERE name = 'order.paid'")
-    event = decode(OrderPaid, row.payload if isinstance(row.payload, str) else msgspec.json.encode(row.payload))
+    event = decode(OrderPaid, row.payload if isinstance(row.payload, str) else msgspec.json.encode(row.payload), 1)
     worker = stores.worker()
     await send_receipt(worker, event)
     ((key, mail),) = stores.mail.sent.items()

@@ -12,13 +12,16 @@ from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
 from groundplan.data.database.uow import Transaction
 from groundplan.messaging.handlers import Handlers
-from groundplan.messaging.message import decode, trace_id_of
+from groundplan.messaging.message import decode, lift, trace_id_of
 from groundplan.messaging.outbox import WAKE_CHANNEL
 from groundplan.messaging.schema import SchemaField, schema_fields
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """``reason`` is one of invalid, not retryable, exhausted, crashed."""
+    """``reason`` is one of invalid, not retryable, exhausted, crashed.
+
+    The payload of an older version is shown, and edited, as one of this release's.
+    """
 
     id: UUID
     handler: str
@@ -65,7 +68,7 @@ class DeadLetters:
     async def newest(self, *, handler: str = "", reason: str = "", limit: int = 50) -> list[DeadLetter]:
         """Newest first."""
         rows = await self._database.execute(_LIST, handler=handler, reason=reason, limit=limit)
-        return [_dead_letter(row) for row in rows]
+        return [self._lifted(_dead_letter(row)) for row in rows]
 
     async def count(self) -> int:
         return int((await self._database.execute(_COUNT))[0].n)
@@ -75,7 +78,7 @@ class DeadLetters:
         rows = await self._database.execute(_GET, id=dead_letter_id)
         if not rows:
             raise NotFound(_gone(dead_letter_id))
-        return _dead_letter(rows[0])
+        return self._lifted(_dead_letter(rows[0]))
 
     async def attempts(self, dead_letter_id: UUID) -> list[Attempt]:
         rows = await self._database.execute(_ATTEMPTS, id=dead_letter_id)
@@ -107,10 +110,20 @@ class DeadLetters:
         if handler is None:
             return ()
         try:
-            decode(handler.message, msgspec.json.encode(payload))
+            decode(handler.message, msgspec.json.encode(payload), dead.version)
         except InvalidPayload as error:
-            return error.errors
+            return error.errors or (FieldError("", error.detail),)
         return ()
+
+    def _lifted(self, dead: DeadLetter) -> DeadLetter:
+        handler = self._handlers.get(dead.handler)
+        if handler is None or dead.version == handler.version:
+            return dead
+        try:
+            lifted = lift(handler.message, msgspec.json.encode(dead.payload), dead.version)
+        except InvalidPayload:
+            return dead
+        return msgspec.structs.replace(dead, payload=msgspec.json.decode(lifted), version=handler.version)
 
     async def edit(
         self, transaction: Transaction, dead_letter_id: UUID, payload: Mapping[str, Any], *, by: str
@@ -125,7 +138,7 @@ class DeadLetters:
         if problems := self.check(dead, payload):
             raise InvalidPayload("The payload still does not fit its schema.", errors=problems)
         text = msgspec.json.encode(payload).decode()
-        if not await transaction.execute(_EDIT, id=dead_letter_id, payload=text, by=by):
+        if not await transaction.execute(_EDIT, id=dead_letter_id, payload=text, version=dead.version, by=by):
             raise NotFound(_gone(dead_letter_id))
 
     async def replay(self, transaction: Transaction, dead_letter_id: UUID) -> None:
@@ -187,7 +200,7 @@ _COUNT = Sql("SELECT COUNT(*) AS n FROM dead_letters")
 _ATTEMPTS = Sql("""SELECT number, started_at, ended_at, outcome, error, detail, stack, trace_id, worker
     FROM attempts WHERE delivery_id = :id ORDER BY number""")
 _EDIT = Sql("""UPDATE dead_letters SET original_payload = COALESCE(original_payload, payload), payload = :payload,
-    edited_by = :by, edited_at = NOW WHERE id = :id RETURNING id""")
+    version = :version, edited_by = :by, edited_at = NOW WHERE id = :id RETURNING id""")
 # Taken first: a replay must see the edit that was saved before it, and of two replays only one may go on.
 _LOCK = Sql("UPDATE dead_letters SET died_at = died_at WHERE id = :id RETURNING id")
 _DELETE = Sql("DELETE FROM dead_letters WHERE id = :id RETURNING id")

@@ -6,7 +6,7 @@ from typing import Any
 
 from groundplan.core.errors import ConfigurationError
 from groundplan.core.retry import Retry
-from groundplan.messaging.message import Message, message_name
+from groundplan.messaging.message import Message, message_name, missing_steps
 
 NORMAL_PRIORITY = 100
 
@@ -75,6 +75,7 @@ class Handlers:
         self._job_handlers: dict[str, Handler] = {}
         for handler in handlers:
             self._add(handler)
+        self._check_versions()
 
     def _add(self, handler: Handler) -> None:
         if handler.name in self._by_name:
@@ -84,6 +85,18 @@ class Handlers:
             if handler.message_name in self._job_handlers:
                 raise ConfigurationError(f"The job {handler.message_name!r} has two handlers; a job has exactly one.")
             self._job_handlers[handler.message_name] = handler
+
+    def _check_versions(self) -> None:
+        lacking = {handler.message: missing for handler in self if (missing := missing_steps(handler.message))}
+        if lacking:
+            raise ConfigurationError(
+                "\n".join(
+                    f"{kind.__qualname__} is at version {kind.version} and cannot lift version "
+                    f"{', '.join(map(str, missing))}. Give it a step in `upcasts` for each, or raise `oldest` once "
+                    "none of them waits any more."
+                    for kind, missing in lacking.items()
+                )
+            )
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(self._by_name.values())

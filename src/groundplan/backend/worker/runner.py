@@ -102,7 +102,7 @@ class Runner:
     async def _handle(
         self, task: asyncio.Task[None], delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source
     ) -> None:
-        message = decode(handler.message, delivery.payload)
+        message = decode(handler.message, delivery.payload, delivery.version)
         context = await self._context(delivery, tenant, source)
         try:
             await self.deadlines.limit(task, handler.timeout, handler.function(context, message))
