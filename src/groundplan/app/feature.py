@@ -66,6 +66,11 @@ class Feature:
         self.faults: list[Fault] = []
         self._modules = tuple(modules)
 
+    @property
+    def packages(self) -> frozenset[str]:
+        """Where its code lies: what is defined in there is its own."""
+        return frozenset(module.rpartition(".")[0] for module in self._modules)
+
     def load(self) -> None:
         for module in self._modules:
             importlib.import_module(module)
