@@ -17,7 +17,7 @@ from groundplan.core.errors import Invalid
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
-from groundplan.messaging.log import Cursor, EventLog, Only
+from groundplan.messaging.log import START, Cursor, EventLog, Only
 from groundplan.testing.postgres import PostgresServer
 from tests.databases import Templates, copy_of, opened
 
@@ -47,7 +47,7 @@ async def add(database: Database, name: str, *, minute: int = 0, tenant_id: UUID
     return event_id
 
 
-async def follow(log: EventLog, after: Cursor | None = None, *, limit: int = 500) -> tuple[list[UUID], Cursor | None]:
+async def follow(log: EventLog, after: Cursor = START, *, limit: int = 500) -> tuple[list[UUID], Cursor]:
     """Everything there is to read now, and where it ended."""
     found: list[UUID] = []
     while page := await log.read(after, limit):
@@ -58,11 +58,11 @@ async def follow(log: EventLog, after: Cursor | None = None, *, limit: int = 500
 
 async def test_pages_go_on_where_the_last_one_ended(database: Database) -> None:
     log = EventLog(database)
-    assert await follow(log) == ([], None)
+    assert await follow(log) == ([], START)
     ids = [await add(database, "parcel.sent") for _ in range(7)]
     found, last = await follow(log, limit=3)
     assert found == ids
-    assert last is not None and Cursor.parse(str(last)) == last
+    assert Cursor.parse(str(last)) == last
     more = await add(database, "parcel.sent")
     assert (await follow(log, last))[0] == [more]
 
@@ -94,6 +94,21 @@ async def test_a_reader_asks_for_what_it_wants(database: Database) -> None:
         False,
         '{"number":1}',
     )
+
+
+async def test_a_follower_moves_past_what_it_does_not_want(database: Database) -> None:
+    log, only = EventLog(database), Only(names=["parcel.lost"])
+    for _ in range(5):
+        await add(database, "parcel.sent")
+    rows, place = await log.follow(START, only=only)
+    assert rows == [] and place == await log.end()
+    lost = [await add(database, "parcel.lost") for _ in range(3)]
+    seen = []
+    for expected in (2, 1, 0):
+        rows, place = await log.follow(place, 2, only=only)
+        seen += [row.id for row in rows]
+        assert len(rows) == expected
+    assert seen == lost
 
 
 @pytest.mark.parametrize("text", ["", "7", "a-b", "-1-2", "1-", "1.5-2"])
@@ -154,7 +169,7 @@ async def test_positions_may_run_against_the_order(log: EventLog, two: tuple[Any
     assert seen + (await follow(log, cursor))[0] == [first, second]
 
 
-async def test_the_end_is_a_place_that_nothing_comes_before(log: EventLog, two: tuple[Any, Any]) -> None:
+async def test_up_to_the_end_nothing_is_added_any_more(log: EventLog, two: tuple[Any, Any]) -> None:
     older, newer = two
     slow = older.transaction()
     await slow.start()
@@ -164,7 +179,7 @@ async def test_the_end_is_a_place_that_nothing_comes_before(log: EventLog, two: 
     await slow.commit()
     rows, later = await log.read(), await log.end()
     assert len(rows) == 2
-    assert all(end < row.cursor < later for row in rows)
+    assert all(end < row.cursor <= later for row in rows)
 
 
 class Writers:
@@ -184,7 +199,7 @@ class Writers:
 
     async def play(self, schedule: list[tuple[int, str]]) -> tuple[list[UUID], list[UUID]]:
         """What was committed, and what the reader saw."""
-        cursor: Cursor | None = await self.log.end()
+        cursor: Cursor = await self.log.end()
         open_: dict[int, Any] = {}
         written: dict[int, list[UUID]] = {}
         committed: list[UUID] = []
@@ -201,6 +216,9 @@ class Writers:
             if act == "read":
                 rows, cursor = await follow(self.log, cursor, limit=2)
                 seen += rows
+            elif act == "follow":
+                page, cursor = await self.log.follow(cursor, 2)
+                seen += [row.id for row in page]
             elif act == "insert":
                 if writer not in open_:
                     open_[writer] = connection.transaction()
@@ -222,7 +240,7 @@ def writers(dsn: str) -> Iterator[Writers]:
     writers.close()
 
 
-ACTS = st.sampled_from(["insert", "insert", "commit", "rollback", "read", "read"])
+ACTS = st.sampled_from(["insert", "insert", "commit", "rollback", "read", "follow"])
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -251,7 +269,7 @@ async def test_a_follower_beside_many_writers(log: EventLog, dsn: str) -> None:
 
     async def read(done: asyncio.Event) -> list[UUID]:
         seen: list[UUID] = []
-        cursor: Cursor | None = None
+        cursor = START
         while True:
             last = done.is_set()
             rows, cursor = await follow(log, cursor, limit=7)

@@ -15,7 +15,8 @@ def build() -> App:
     app = App(name="groundplan", version=__version__, help="The reference architecture that runs.")
     config = App(name="config", help="Show or check the configuration.")
     dead = App(name="dead-letters", help="Messages that gave up: look, mend, replay, drop.")
-    for group in (config, dead):
+    events = App(name="events", help="What is published here, and the log of what was.")
+    for group in (config, dead, events):
         app.command(group)
 
     @app.command
@@ -103,5 +104,79 @@ def build() -> App:
         from groundplan.cli.dead_letters import drop
 
         return drop(dead_letter_id, reason)
+
+    @events.command
+    def catalog(*, json: Json = False, yaml: Annotated[bool, Parameter(negative="")] = False) -> int:
+        """Every event and job with its version, owner, handlers and fields; --json and --yaml give AsyncAPI 3."""
+        from groundplan.cli.events import catalog
+
+        return catalog(as_json=json, as_yaml=yaml)
+
+    @events.command
+    def tail(*, name: str = "", tenant: str = "", lines: int = 20, follow: bool = False, json: Json = False) -> int:
+        """The newest events, oldest of them first. --follow waits for more, --json prints one object to a line."""
+        from groundplan.cli.events import tail
+
+        return tail(name, tenant, lines, follow=follow, as_json=json)
+
+    @events.command(name="replay")
+    def replay_events(
+        *,
+        handler: str = "",
+        from_: Annotated[str, Parameter(name="--from")] = "",
+        until: str = "",
+        tenant: str = "",
+        rate: str = "",
+        again: Annotated[bool, Parameter(negative="")] = False,
+        dry_run: Annotated[bool, Parameter(negative="")] = False,
+        continue_: Annotated[UUID | None, Parameter(name="--continue")] = None,
+        json: Json = False,
+    ) -> int:
+        """Run one handler again for the events from a time on. It makes new messages, so it takes --again.
+
+        Parameters
+        ----------
+        from_
+            A time or a day, in UTC where it names no zone: 2026-01-31T12:00.
+        until
+            By default now.
+        tenant
+            Only this tenant's events, by its short name or id.
+        rate
+            At most so many messages a second: 50/s.
+        dry_run
+            Only count them.
+        continue_
+            Go on with a replay that was cut off, by the id that it printed.
+        """
+        from groundplan.cli.replay import Wanted, replay
+
+        return replay(
+            Wanted(
+                handler=handler,
+                since=from_,
+                until=until,
+                tenant=tenant,
+                rate=rate,
+                going_on=continue_,
+                again=again,
+                dry_run=dry_run,
+                as_json=json,
+            )
+        )
+
+    @events.command
+    def erase(*, user: UUID | None = None, tenant: str = "", json: Json = False) -> int:
+        """Empty the events and dead letters of a user or a tenant, as the owner of the tables."""
+        from groundplan.cli.retention import erase
+
+        return erase(user, tenant, as_json=json)
+
+    @events.command
+    def prune(*, older_than: int, json: Json = False) -> int:
+        """Remove events that are older than so many days, as the owner of the tables."""
+        from groundplan.cli.retention import prune
+
+        return prune(older_than, as_json=json)
 
     return app

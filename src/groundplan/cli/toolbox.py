@@ -1,20 +1,28 @@
 """The services a command needs, without serving anything; beside a running server too."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
-from groundplan.cli.project import Project
+from groundplan.app.application import Assembly
+from groundplan.cli.project import Project, find_project
 from groundplan.core.clock import SystemClock
 from groundplan.core.context import changed
+from groundplan.core.errors import NotFound
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
 from groundplan.data.database.uow import Transaction
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.stats import QueueStats
 from groundplan.security.audit import AuditLog
+from groundplan.security.tenants import Tenants
 from groundplan.wiring import assemble, open_database
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,8 @@ class Toolbox:
     dead_letters: DeadLetters
     queue_stats: QueueStats
     audit: AuditLog
+    assembly: Assembly
+    tenants: Tenants
 
     @asynccontextmanager
     async def audited(self, action: str, subject: str, *, actor: str, **detail: Any) -> AsyncIterator[Transaction]:
@@ -31,16 +41,52 @@ class Toolbox:
             self.audit.add(transaction, action, subject, actor=actor, tenant_id=None, detail=detail)
             yield transaction
 
+    async def tenant_id(self, name: str) -> UUID | None:
+        """Of a tenant's short name or id; none for an empty name. Raises NotFound."""
+        if not name:
+            return None
+        for tenant in await self.tenants.all():
+            if name in (tenant.slug, str(tenant.id)):
+                return tenant.id
+        known = ", ".join(tenant.slug for tenant in await self.tenants.all()) or "none"
+        raise NotFound(f"There is no tenant {name!r}. There are: {known}.")
+
 
 @asynccontextmanager
-async def toolbox(project: Project) -> AsyncIterator[Toolbox]:
-    database = open_database(project.settings().settings, exclusive=False)
+async def toolbox(project: Project, *, owner: bool = False) -> AsyncIterator[Toolbox]:
+    """``owner`` connects as the owner of the tables, where DATABASE_MIGRATE_URL says how."""
+    settings = project.settings().settings
+    database = (
+        Database(settings.database_migrate_url or settings.database_url, pool_size=2, exclusive=False)
+        if owner
+        else open_database(settings, exclusive=False)
+    )
     assembly = assemble(project.app())
     await database.open()
     try:
         with changed(request_id=f"cli_{uuid7().hex}", role="cli"):
             yield Toolbox(
-                database, DeadLetters(database, assembly.handlers), QueueStats(database), AuditLog(SystemClock())
+                database=database,
+                dead_letters=DeadLetters(database, assembly.handlers),
+                queue_stats=QueueStats(database),
+                audit=AuditLog(SystemClock()),
+                assembly=assembly,
+                tenants=Tenants(database, SystemClock()),
             )
     finally:
         await database.close()
+
+
+def with_tools(act: Callable[[Toolbox], Awaitable[T]], *, owner: bool = False) -> T:
+    """Runs ``act`` with the tools of the project that the command was called in."""
+
+    async def inside() -> T:
+        async with toolbox(find_project(), owner=owner) as tools:
+            return await act(tools)
+
+    return asyncio.run(inside())
+
+
+def whoever_is_here() -> str:
+    """The actor of what a command does, for the audit log."""
+    return f"{getpass.getuser()} (command line)"

@@ -118,6 +118,14 @@ class EventLog:
         """The next rows in commit order; a reader who goes on after the last one misses none and sees none twice."""
         return await read_page(self._database.execute, after or START, END, limit, only)
 
+    async def follow(self, after: Cursor, limit: int = 500, *, only: Only = EVERY_ROW) -> tuple[list[Logged], Cursor]:
+        """The next rows and where to go on, which moves past what is not wanted: for who waits for a rare name."""
+        end = await self.end()
+        rows = await self.read(after, limit, only=only)
+        if len(rows) == limit:
+            return rows, rows[-1].cursor
+        return rows, max(after, end, *(row.cursor for row in rows[-1:]))
+
     async def newest(self, limit: int = 50, *, only: Only = EVERY_ROW) -> list[Logged]:
         """The last rows in commit order, newest first."""
         return [_logged(row) for row in await self._database.execute(_NEWEST, limit=limit, **only.values())]
@@ -127,19 +135,19 @@ class EventLog:
         return int((await self._database.execute(_COUNT, **only.values()))[0].n)
 
     async def end(self) -> Cursor:
-        """The place before which nothing will be added any more."""
+        """The last place up to which nothing will be added any more."""
         (row,) = await self._database.execute(_END)
         return Cursor(row.at_transaction, row.at_position)
 
 
-async def read_page(execute: Execute, after: Cursor, before: Cursor, limit: int, only: Only) -> list[Logged]:
-    """Up to ``limit`` rows between two places, in commit order."""
+async def read_page(execute: Execute, after: Cursor, end: Cursor, limit: int, only: Only) -> list[Logged]:
+    """Up to ``limit`` rows after one place and up to another, in commit order."""
     rows = await execute(
         _READ,
         after_transaction=after.transaction,
         after_position=after.position,
-        before_transaction=before.transaction,
-        before_position=before.position,
+        end_transaction=end.transaction,
+        end_position=end.position,
         limit=limit,
         **only.values(),
     )
@@ -176,11 +184,11 @@ _ONLY_SQLITE = f"""{_ONLY} AND (:names = '[]' OR name IN (SELECT value FROM json
 _READ = Sql(
     postgresql=f"""SELECT transaction AS at_transaction, {_COLUMNS} FROM events
     WHERE (transaction, position) > (CAST(:after_transaction AS xid8), CAST(:after_position AS bigint))
-        AND (transaction, position) < (CAST(:before_transaction AS xid8), CAST(:before_position AS bigint))
+        AND (transaction, position) <= (CAST(:end_transaction AS xid8), CAST(:end_position AS bigint))
         AND {_ONLY_POSTGRESQL}
     ORDER BY transaction, position LIMIT :limit""",
     sqlite=f"""SELECT 0 AS at_transaction, {_COLUMNS} FROM events
-    WHERE position > :after_position AND position < :before_position AND {_ONLY_SQLITE}
+    WHERE position > :after_position AND position <= :end_position AND {_ONLY_SQLITE}
     ORDER BY position LIMIT :limit""",
 )
 _NEWEST = Sql(
@@ -195,7 +203,7 @@ _COUNT = Sql(
 )
 _END = Sql(
     postgresql="SELECT pg_snapshot_xmin(pg_current_snapshot()) AS at_transaction, 0 AS at_position",
-    sqlite="SELECT 0 AS at_transaction, COALESCE(MAX(position), 0) + 1 AS at_position FROM events",
+    sqlite="SELECT 0 AS at_transaction, COALESCE(MAX(position), 0) AS at_position FROM events",
 )
 _APPEND = Sql("""
     INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
