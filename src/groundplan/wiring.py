@@ -31,6 +31,7 @@ from groundplan.flags.overrides import Overrides
 from groundplan.integrations.mail.port import Mail, Mailbox
 from groundplan.integrations.payments.port import Payments
 from groundplan.messaging.claims import Claims
+from groundplan.messaging.catalogue import Catalogue
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import Deliveries
 from groundplan.messaging.log import EventLog
@@ -162,10 +163,12 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
     database, clock = parts.database, parts.clock
     faults = Faults(assembly.faults, parts.flags, parts.overrides, allowed=settings.env != "prod")
     users = Users(database, clock)
+    tenants = Tenants(database, clock, bare_hosts=BARE_HOSTS if settings.env in ("local", "ci") else frozenset())
     health = Health(_checks(settings, parts, telemetry_store), clock)
     queries = TelemetryQueries(telemetry_store)
     registered = [
         users,
+        tenants,
         faults,
         health,
         queries,
@@ -174,6 +177,8 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         DeadLetters(database, assembly.handlers),
         QueueStats(database),
         Queues(database, clock),
+        EventLog(database),
+        Catalogue(assembly.features),
         Assertions(settings.secret_key, clock),
         _demo_accounts(settings, assembly.app),
     ]
@@ -199,7 +204,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         faults=faults,
         outbox=Outbox(database, assembly.handlers, clock),
         audit=AuditLog(clock),
-        tenants=Tenants(database, clock, bare_hosts=BARE_HOSTS if settings.env in ("local", "ci") else frozenset()),
+        tenants=tenants,
         users=users,
         idempotency=Idempotency(database.dialect),
         remote=_remote(settings, parts.outbound, clock) if remote else None,

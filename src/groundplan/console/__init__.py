@@ -10,6 +10,8 @@ feature = Feature(
         "groundplan.console.dead_letter_api",
         "groundplan.console.pages",
         "groundplan.console.dead_letter_pages",
+        "groundplan.console.event_api",
+        "groundplan.console.event_pages",
     ],
     templates="groundplan.console",
 )

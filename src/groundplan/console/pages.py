@@ -83,8 +83,8 @@ async def requests_page(
         found=found,
         filters=chosen,
         is_first=before_us is None,
-        first=_url("/console/requests", chosen),
-        older=_url("/console/requests", chosen | {"before_us": found.before_us}) if found.before_us else "",
+        first=address("/console/requests", chosen),
+        older=address("/console/requests", chosen | {"before_us": found.before_us}) if found.before_us else "",
     )
 
 
@@ -167,7 +167,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 300 else text[:299] + "…"
 
 
-def _url(path: str, query: Mapping[str, Any]) -> str:
+def address(path: str, query: Mapping[str, Any]) -> str:
+    """A page's address with what was chosen on it."""
     given = {name: value for name, value in query.items() if value}
     return f"{path}?{urlencode(given)}" if given else path
 

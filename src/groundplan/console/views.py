@@ -130,6 +130,27 @@ class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
     """More dead letters of the same handler and error, of the newest 200."""
 
 
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the event log. ``tenant`` is its short name; ``cursor`` its place in commit order."""
+
+    id: UUID
+    cursor: str
+    name: str
+    version: int
+    tenant: str
+    request_id: str
+    trace_id: str
+    occurred_at: datetime
+    erased: bool
+
+
+class Events(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first; ``tenants`` are the short names of all there are."""
+
+    items: list[EventView]
+    tenants: list[str]
+
+
 class MailView(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     to: str
