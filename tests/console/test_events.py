@@ -44,7 +44,7 @@ async def test_an_empty_log_says_so_and_the_catalogue_is_there(house: House) -> 
     for said in ("order.paid", "commerce", HANDLER, "8 attempts", "an email address", "sales.report"):
         assert said in catalogue, said
     placed = catalogue[catalogue.index('id="c-order.placed-1"') :]
-    assert "nobody" in placed[: placed.index("</tr>")]
+    assert "no handler" in placed[: placed.index("</tr>")]
 
 
 async def test_the_newest_come_first_with_their_trace(house_on_each_engine: House) -> None:
