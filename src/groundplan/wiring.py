@@ -30,8 +30,9 @@ from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
 from groundplan.integrations.mail.port import Mail, Mailbox
 from groundplan.integrations.payments.port import Payments
-from groundplan.messaging.claims import Claims
 from groundplan.messaging.catalogue import Catalogue
+from groundplan.messaging.claims import Claims
+from groundplan.messaging.dead_letter_groups import DeadLetterGroups
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import Deliveries
 from groundplan.messaging.log import EventLog
@@ -175,6 +176,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         Passwords(),
         Sessions(database, clock),
         DeadLetters(database, assembly.handlers),
+        DeadLetterGroups(database),
         QueueStats(database),
         Queues(database, clock),
         EventLog(database),

@@ -25,7 +25,7 @@ def field(path: str, words: str, value: Any, problem: str = "", *, required: boo
 def letter(payload: dict[str, Any], fields: list[SchemaField]) -> DeadLetterView:
     dead = DeadLetter(
         id=ID, handler="orders.send_receipt", name="order.paid", version=1, queue="default", kind="event",
-        tenant_id=None, user_id=None, request_id="", trace_id="", attempt=1, crashes=0, reason="invalid",
+        tenant_id=None, tenant="", user_id=None, request_id="", trace_id="", attempt=1, crashes=0, reason="invalid",
         error="InvalidPayload", detail="", stack="", died_at=NOW, occurred_at=NOW, payload=payload,
     )  # fmt: skip
     return DeadLetterView(dead_letter=dead, attempts=[], fields=fields, tenant="", others=0)

@@ -13,6 +13,8 @@ def test_the_names_and_labels() -> None:
     metrics.handler_seconds.labels("orders.send_receipt").observe(0.1)
     metrics.deliveries.labels("default", "ready").set(3)
     metrics.dead_letters.set(1)
+    metrics.dead_letters_oldest.set(60)
+    metrics.gave_up.labels("orders.send_receipt", "invalid").inc()
     metrics.cache.labels("hit").inc()
     metrics.telemetry_dropped.inc(2)
     families = text_string_to_metric_families(metrics.render().decode())
@@ -25,7 +27,9 @@ def test_the_names_and_labels() -> None:
         "groundplan_handler_duration_seconds_count": {"handler"},
         "groundplan_handler_duration_seconds_sum": {"handler"},
         "groundplan_queue_deliveries": {"queue", "state"},
-        "groundplan_dead_letters": set(),
+        "groundplan_dead_letters_waiting": set(),
+        "groundplan_dead_letters_oldest_seconds": set(),
+        "groundplan_dead_letters_total": {"handler", "reason"},
         "groundplan_cache_requests_total": {"result"},
         "groundplan_telemetry_dropped_total": set(),
     }

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import msgspec
 
-from groundplan.core.errors import Conflict, FieldError, InvalidPayload, NotFound
+from groundplan.core.errors import Conflict, FieldError, Invalid, InvalidPayload, NotFound
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
 from groundplan.data.database.uow import Transaction
+from groundplan.messaging.dead_letter_filter import NO_TENANT, DeadLetterFilter, condition, from_cursor, to_cursor
 from groundplan.messaging.handlers import Handlers
 from groundplan.messaging.message import decode, lift, trace_id_of
 from groundplan.messaging.outbox import WAKE_CHANNEL
@@ -30,6 +31,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     kind: str
     tenant_id: UUID | None
+    tenant: str
+    """Its short name; empty where there is none."""
     user_id: UUID | None
     request_id: str
     trace_id: str
@@ -58,20 +61,44 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
 
 
+class DeadLetterPage(msgspec.Struct, frozen=True, kw_only=True):
+    """``cursor`` asks for the older ones; empty where there are none."""
+
+    items: list[DeadLetter]
+    cursor: str
+
+
 class DeadLetters:
-    """One service behind console, API and command line."""
+    """One service behind console, API and command line; what it does to many at once is in ``DeadLetterGroups``."""
 
     def __init__(self, database: Database, handlers: Handlers) -> None:
         self._database = database
         self._handlers = handlers
 
+    async def page(self, which: DeadLetterFilter, *, cursor: str = "", limit: int = 50) -> DeadLetterPage:
+        """Newest first. Raises Invalid for an unknown tenant, or a cursor that this list did not give out."""
+        await check_tenant(self._database, which)
+        where, values = condition(which, self._database.dialect)
+        if cursor:
+            values["died_at"], values["id"] = from_cursor(cursor)
+            where += " AND (died_at, id) < (:died_at, :id)"
+        sql = Sql(f"{_SELECT} WHERE {where} ORDER BY died_at DESC, id DESC LIMIT :limit")
+        rows = await self._database.execute(sql, limit=limit + 1, **values)
+        items = [self._lifted(_dead_letter(row)) for row in rows[:limit]]
+        more = len(rows) > limit
+        return DeadLetterPage(items=items, cursor=to_cursor(items[-1].died_at, items[-1].id) if more else "")
+
     async def newest(self, *, handler: str = "", reason: str = "", limit: int = 50) -> list[DeadLetter]:
         """Newest first."""
-        rows = await self._database.execute(_LIST, handler=handler, reason=reason, limit=limit)
-        return [self._lifted(_dead_letter(row)) for row in rows]
+        return (await self.page(DeadLetterFilter(handler=handler, reason=reason), limit=limit)).items
 
     async def count(self) -> int:
         return int((await self._database.execute(_COUNT))[0].n)
+
+    async def oldest_seconds(self) -> float:
+        """How long ago the oldest gave up, by the database's clock; 0 where there is none."""
+        row = (await self._database.execute(_OLDEST))[0]
+        return max(0.0, (as_instant(row.now) - as_instant(row.oldest)).total_seconds()) if row.oldest else 0.0
 
     async def get(self, dead_letter_id: UUID) -> DeadLetter:
         """Raises NotFound."""
@@ -159,6 +186,13 @@ class DeadLetters:
             raise Conflict(_gone(dead_letter_id))
 
 
+async def check_tenant(database: Database, which: DeadLetterFilter) -> None:
+    """Raises Invalid where the filter names a tenant that there is not: it would choose nothing without a word."""
+    if which.tenant in ("", NO_TENANT) or await database.execute(_TENANT, slug=which.tenant):
+        return
+    raise Invalid("There is no such tenant.", errors=(FieldError("/tenant", "not the short name of a tenant"),))
+
+
 def _gone(dead_letter_id: UUID) -> str:
     return f"There is no dead letter {dead_letter_id}. It may have been replayed or dropped already."
 
@@ -172,6 +206,7 @@ def _dead_letter(row: Row) -> DeadLetter:
         queue=row.queue,
         kind=row.kind,
         tenant_id=as_uuid(row.tenant_id) if row.tenant_id else None,
+        tenant=row.tenant or "",
         user_id=as_uuid(row.user_id) if row.user_id else None,
         request_id=row.request_id,
         trace_id=trace_id_of(row.traceparent),
@@ -189,14 +224,17 @@ def _dead_letter(row: Row) -> DeadLetter:
     )
 
 
+MESSAGE = """id, event_id, kind, name, handler, version, queue, priority, partition_key, tenant_id, user_id, request_id,
+    traceparent, occurred_at, payload"""
+"""The columns that a message takes with it from the dead letters to the queue."""
 _SELECT = """SELECT id, handler, name, version, queue, kind, tenant_id, user_id, request_id, traceparent, attempt,
-    crashes,    reason, error, detail, stack, died_at, occurred_at, edited_by,
+    crashes, reason, error, detail, stack, died_at, occurred_at, edited_by,
+    (SELECT slug FROM tenants WHERE tenants.id = dead_letters.tenant_id) AS tenant,
     CAST(payload AS TEXT) AS payload, CAST(original_payload AS TEXT) AS original_payload FROM dead_letters"""
-_LIST = Sql(f"""{_SELECT}
-    WHERE (CAST(:handler AS TEXT) = '' OR handler = :handler) AND (CAST(:reason AS TEXT) = '' OR reason = :reason)
-    ORDER BY died_at DESC, id DESC LIMIT :limit""")
 _GET = Sql(f"{_SELECT} WHERE id = :id")
 _COUNT = Sql("SELECT COUNT(*) AS n FROM dead_letters")
+_OLDEST = Sql("SELECT MIN(died_at) AS oldest, NOW AS now FROM dead_letters")
+_TENANT = Sql("SELECT id FROM tenants WHERE slug = :slug")
 _ATTEMPTS = Sql("""SELECT number, started_at, ended_at, outcome, error, detail, stack, trace_id, worker
     FROM attempts WHERE delivery_id = :id ORDER BY number""")
 _EDIT = Sql("""UPDATE dead_letters SET original_payload = COALESCE(original_payload, payload), payload = :payload,
@@ -204,10 +242,7 @@ _EDIT = Sql("""UPDATE dead_letters SET original_payload = COALESCE(original_payl
 # Taken first: a replay must see the edit that was saved before it, and of two replays only one may go on.
 _LOCK = Sql("UPDATE dead_letters SET died_at = died_at WHERE id = :id RETURNING id")
 _DELETE = Sql("DELETE FROM dead_letters WHERE id = :id RETURNING id")
-_REVIVE = Sql("""
-    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, direct, state, run_at,
-        attempt, crashes, partition_key, unique_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
-    SELECT id, event_id, kind, name, handler, version, queue, priority, 1, 'ready', NOW, 0, 0,
-        partition_key, unique_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload
-    FROM dead_letters WHERE id = :id RETURNING id
+_REVIVE = Sql(f"""
+    INSERT INTO deliveries ({MESSAGE}, direct, state, run_at, attempt, crashes)
+    SELECT {MESSAGE}, 1, 'ready', NOW, 0, 0 FROM dead_letters WHERE id = :id RETURNING id
 """)

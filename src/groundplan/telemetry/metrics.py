@@ -34,7 +34,13 @@ class Metrics:
             "groundplan_queue_deliveries", "Deliveries by state.", ("queue", "state"), registry=self.registry
         )
         self.dead_letters = Gauge(
-            "groundplan_dead_letters", "Dead letters waiting for a person.", registry=self.registry
+            "groundplan_dead_letters_waiting", "Dead letters waiting for a person.", registry=self.registry
+        )
+        self.dead_letters_oldest = Gauge(
+            "groundplan_dead_letters_oldest_seconds", "Since the oldest dead letter gave up.", registry=self.registry
+        )
+        self.gave_up = Counter(
+            "groundplan_dead_letters", "Messages that gave up.", ("handler", "reason"), registry=self.registry
         )
         self.cache = Counter("groundplan_cache_requests", "Cache look-ups.", ("result",), registry=self.registry)
         self.telemetry_dropped = Counter(

@@ -108,6 +108,10 @@ class Telemetry:
             if spans:
                 sink.spans(spans)
 
+    def gave_up(self, handler: str, reason: str) -> None:
+        """Counts a message that went to the dead letters: what an alert on their growth watches."""
+        self._metrics.gave_up.labels(handler, reason).inc()
+
     def _shown(self, span: SpanRecord) -> SpanRecord:
         for name in span.attributes:
             if self._secret[name]:

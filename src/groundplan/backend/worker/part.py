@@ -78,6 +78,7 @@ class WorkerPart:
                 for (queue, state), count in counts.items():
                     self._metrics.deliveries.labels(queue, state).set(count)
                 self._metrics.dead_letters.set(await dead.count())
+                self._metrics.dead_letters_oldest.set(await dead.oldest_seconds())
             except Exception as error:
                 self._services.log.warning("queue gauges not read", error=type(error).__name__)
             await asyncio.sleep(GAUGE_SECONDS)

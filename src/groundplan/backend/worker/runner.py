@@ -145,6 +145,7 @@ class Runner:
             return None
         if reason := _reason_to_give_up(delivery, handler, error):
             await source.settle(delivery, lambda t: deliveries.bury(t, delivery, failure, reason=reason))
+            self._telemetry.gave_up(handler.name, reason)
             self._services.log.error("message gave up", reason=reason, detail=failure.detail, **facts)
             return None
         delay = max(handler.retry.delay(delivery.attempt, self._random), error.retry_after or 0.0)
