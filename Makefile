@@ -13,12 +13,12 @@ DEV  := .venv/installed-dev
 # A .venv knows its own place; in a folder that was moved or copied it is made anew.
 MOVED := $(shell [ "$$(cat .venv/installed-at 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
 
-.PHONY: help dev test lint typecheck smoke migrate seed lock clean browser moved
+.PHONY: help dev test lint typecheck smoke bench-messaging migrate seed lock clean browser moved
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 dev: $(BASE) ## Serve the shop and the console on APP_PORT (8080), with reload: the whole platform in one process
 	@$(BIN)/groundplan dev
@@ -37,6 +37,9 @@ typecheck: $(DEV) ## Check types, strictly
 smoke: $(BASE) ## Check that a running platform answers: URL=https://... , or else one that is started for it
 	@$(BIN)/python scripts/smoke.py $(URL)
 
+bench-messaging: $(DEV) ## Measure jobs and events beside a bare loop and five libraries; QUICK=1 takes a minute (benchmarks/README.md)
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.messaging
+
 migrate: $(BASE) ## Bring the database up to date (DATABASE_MIGRATE_URL, else DATABASE_URL, else var/app.db)
 	@$(BIN)/groundplan migrate
 
@@ -48,7 +51,7 @@ lock: $(DEV) ## Pin what pyproject.toml asks for, with hashes; ARGS=--upgrade ta
 
 clean: ## Remove everything made here: .venv, var (with the local database) and the tools' caches
 	rm -rf .venv var dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BASE): pyproject.toml requirements/base.txt requirements/build.txt scripts/install $(MOVED)
 	@scripts/install base

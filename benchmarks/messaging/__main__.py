@@ -1,0 +1,77 @@
+"""Runs the parts and writes `var/bench/messaging.json`.
+
+QUICK=1         our part and one peer, once each, in less than a minute
+PEERS=a,b       only these peers
+PARTS=a,b       only these parts
+SLOTS=10        handlers at a time, and connections, for every contender
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.messaging import fenced, results
+from benchmarks.messaging.bench import Bench
+from benchmarks.messaging.machine import BenchmarkFailed, described
+from benchmarks.messaging.processes import ROOT
+from groundplan.testing.account import Account
+from groundplan.testing.postgres import PostgresFailed, PostgresServer
+
+SLOTS = 10
+PARTS = {"fenced": fenced.measure}
+
+
+def main() -> int:
+    console = Console(soft_wrap=True)
+    folder = ROOT / "var" / "bench"
+    try:
+        with ExitStack() as stack:
+            return asyncio.run(_run(console, folder, stack))
+    except (BenchmarkFailed, PostgresFailed) as failed:
+        console.print(f"\n[red]{failed}[/]", highlight=False)
+        return 2
+
+
+async def _run(console: Console, folder: Path, stack: ExitStack) -> int:
+    quick = os.environ.get("QUICK", "") not in ("", "0")
+    data = _data_folder(folder)
+    tempfile.tempdir = str(data)  # the servers make their folders there: on the disk that holds the project
+    postgres = stack.enter_context(PostgresServer(durable=True, max_connections=200))
+    bench = Bench(folder, postgres, console, quick, int(os.environ.get("SLOTS", SLOTS)), stack, data)
+    known = fenced.peers()
+    chosen = [known[name] for name in _asked("PEERS", list(known)[: 1 if quick else None], list(known))]
+    parts = _asked("PARTS", list(PARTS), list(PARTS))
+    bound = "not bound to a core" if bench.core is None else f"each bound to core {bench.core} with its children"
+    console.print(f"{described()}; {bench.slots} slots; measured processes {bound}, servers not bound", highlight=False)
+    figures: list[results.Figure] = []
+    for part in parts:
+        figures += await PARTS[part](bench, chosen)
+        results.write(figures, folder / "messaging.json")
+    console.print()
+    results.show(figures, console)
+    console.print(f"\nWritten to {(folder / 'messaging.json').relative_to(ROOT)}", highlight=False)
+    return 0
+
+
+def _asked(variable: str, default: list[str], known: list[str]) -> list[str]:
+    asked = os.environ.get(variable, "")
+    names = asked.split(",") if asked else default
+    if strange := [name for name in names if name not in known]:
+        raise BenchmarkFailed(f"{variable} knows {', '.join(known)}, and not {', '.join(strange)}.")
+    return names
+
+
+def _data_folder(folder: Path) -> Path:
+    """Beside the results if the servers' account can get there, else the system's temporary folder."""
+    data = folder / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    return data if Account.unprivileged().reaches(data) else Path(tempfile.gettempdir())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

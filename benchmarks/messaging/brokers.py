@@ -1,0 +1,125 @@
+"""The brokers that peers stand on, on free ports of the loopback, gone at the end of the run."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.messaging.environments import Say, ready
+from benchmarks.messaging.machine import BenchmarkFailed
+from benchmarks.messaging.processes import clean
+from groundplan.testing.account import Account
+from groundplan.testing.platform import free_port
+
+START_SECONDS = 60.0
+RABBITMQ = Path("/usr/lib/rabbitmq/bin")
+_APT_UPDATE = ["apt-get", "update", "-q"]
+_APT_INSTALL = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "rabbitmq-server"]
+
+
+@contextmanager
+def nats(folder: Path, say: Say) -> Iterator[str]:
+    """JetStream with a file store and the server's own defaults. Raises BenchmarkFailed."""
+    program = ready(folder, "nats", say) / "nats-server"
+    store, port = Account().make_directory("nats-"), free_port()
+    command = [str(program), "--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(store)]
+    with _serving("nats-server", command, port, store, Account()):
+        yield f"nats://127.0.0.1:{port}"
+
+
+@contextmanager
+def rabbitmq(folder: Path, say: Say) -> Iterator[str]:
+    """A node of its own, under an unprivileged account; the system's service is not used. Raises BenchmarkFailed."""
+    if not (RABBITMQ / "rabbitmq-server").is_file():
+        _install_rabbitmq(say)
+    account = Account.unprivileged()
+    store = account.make_directory("rabbitmq-")
+    port, distribution, mapper = free_port(), free_port(), free_port()
+    config = store / "rabbitmq.conf"
+    config.write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\nlog.console = true\nlog.file = false\n")
+    (store / "enabled_plugins").write_text("[].\n")
+    environment = {
+        "HOME": str(store),
+        "ERL_EPMD_PORT": str(mapper),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": f"bench{port}@localhost",
+        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_BASE": str(store),
+        "RABBITMQ_MNESIA_BASE": str(store / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(store / "log"),
+        "RABBITMQ_SCHEMA_DIR": str(store / "schema"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(store / "generated"),
+        "RABBITMQ_CONFIG_FILE": str(config),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(store / "enabled_plugins"),
+        "RABBITMQ_CONF_ENV_FILE": str(store / "none"),
+        "RABBITMQ_PID_FILE": str(store / "pid"),
+    }
+    with _serving("rabbitmq-server", [str(RABBITMQ / "rabbitmq-server")], port, store, account, environment):
+        try:
+            yield f"amqp://guest:guest@127.0.0.1:{port}//"
+        finally:
+            subprocess.run(["epmd", "-port", str(mapper), "-kill"], capture_output=True, check=False)
+
+
+def _install_rabbitmq(say: Say) -> None:
+    say("Installing rabbitmq-server with apt-get (its service is not started)")
+    environment = clean() | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for command in (_APT_UPDATE, _APT_INSTALL) if shutil.which("apt-get") else ():
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if not (RABBITMQ / "rabbitmq-server").is_file():
+        raise BenchmarkFailed(
+            "RabbitMQ, which Celery stands on, is not there and cannot be installed. On Debian and Ubuntu: "
+            "apt-get install rabbitmq-server; or leave Celery out with PEERS, as in PEERS=pgqueuer,dbos."
+            + (f"\n{done.stderr.strip()[-1000:]}" if shutil.which("apt-get") else "")
+        )
+
+
+@contextmanager
+def _serving(
+    name: str,
+    command: list[str],
+    port: int,
+    store: Path,
+    account: Account,
+    environment: dict[str, str] | None = None,
+) -> Iterator[None]:
+    log = store / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=clean() | (environment or {}),
+            cwd=store,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=account.user,
+            group=account.group,
+            extra_groups=account.extra_groups,
+        )
+    try:
+        give_up = time.monotonic() + START_SECONDS
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > give_up:
+                raise BenchmarkFailed(f"{name} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(store, ignore_errors=True)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
