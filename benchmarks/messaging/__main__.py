@@ -15,19 +15,29 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.messaging import fenced, results
+from benchmarks.messaging import drain, fenced, idle, latency, noops, publishing, results
 from benchmarks.messaging.bench import Bench
-from benchmarks.messaging.machine import BenchmarkFailed, described
+from benchmarks.messaging.catalogue import peers
+from benchmarks.messaging.machine import BenchmarkFailed, described, sync_ms
 from benchmarks.messaging.processes import ROOT
 from groundplan.testing.account import Account
 from groundplan.testing.postgres import PostgresFailed, PostgresServer
 
 SLOTS = 10
-PARTS = {"fenced": fenced.measure}
+WIDTH = 200
+"""Of the table where there is no terminal."""
+PARTS = {
+    "fenced": fenced.measure,
+    "noops": noops.measure,
+    "latency": latency.measure,
+    "publishing": publishing.measure,
+    "drain": drain.measure,
+    "idle": idle.measure,
+}
 
 
 def main() -> int:
-    console = Console(soft_wrap=True)
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     folder = ROOT / "var" / "bench"
     try:
         with ExitStack() as stack:
@@ -42,9 +52,9 @@ async def _run(console: Console, folder: Path, stack: ExitStack) -> int:
     data = _data_folder(folder)
     tempfile.tempdir = str(data)  # the servers make their folders there: on the disk that holds the project
     postgres = stack.enter_context(PostgresServer(durable=True, max_connections=200))
-    bench = Bench(folder, postgres, console, quick, int(os.environ.get("SLOTS", SLOTS)), stack, data)
-    known = fenced.peers()
-    chosen = [known[name] for name in _asked("PEERS", list(known)[: 1 if quick else None], list(known))]
+    bench = Bench(folder, postgres, console, quick, int(os.environ.get("SLOTS", SLOTS)), stack, data, sync_ms(data))
+    known = list(peers())
+    chosen = _asked("PEERS", known[: 1 if quick else None], known)
     parts = _asked("PARTS", list(PARTS), list(PARTS))
     bound = "not bound to a core" if bench.core is None else f"each bound to core {bench.core} with its children"
     console.print(f"{described()}; {bench.slots} slots; measured processes {bound}, servers not bound", highlight=False)

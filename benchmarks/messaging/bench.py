@@ -1,4 +1,4 @@
-"""One run: its server, its brokers, its core, and a fresh database with waiting jobs for each trial."""
+"""One run: its server, its brokers, its core, and for each trial a fresh database with waiting jobs."""
 
 import shutil
 import sys
@@ -12,30 +12,19 @@ from uuid import uuid4
 import asyncpg
 from rich.console import Console
 
-from benchmarks.messaging import brokers, effects
+from benchmarks.messaging import brokers, durability, effects
+from benchmarks.messaging.catalogue import Contender
 from benchmarks.messaging.contenders.task import Task
 from benchmarks.messaging.environments import ready
 from benchmarks.messaging.machine import cores, sync_ms
 from benchmarks.messaging.processes import Worker
+from groundplan.core.errors import ConfigurationError
+from groundplan.settings import load
 from groundplan.testing.postgres import PostgresServer
 
 PROJECT = '[tool.groundplan]\napp = "benchmarks.messaging.app:app"\n'
+PLATFORM = {"APP_ENV": "ci", "SECRET_KEY": "a secret of this benchmark alone, long enough"}
 FILL_SECONDS = 300.0
-
-
-@dataclass(frozen=True)
-class Contender:
-    name: str
-    module: str
-    """Under ``contenders``; run with ``fill`` and then with ``work``."""
-    environment: str = ""
-    """Its requirements; our own environment if empty."""
-    broker: str = ""
-    waiting: str = ""
-    """A statement that says whether jobs are left."""
-    engine: str = "postgresql"
-    share: float = 1.0
-    """Of the jobs of a trial, for one that would take too long."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +40,25 @@ class Trial:
     python: Path
     core: int | None
 
-    def process(self, name: str, *arguments: str, core: int | None = None) -> Worker:
+    def process(self, name: str, *, core: int | None, module: str = "") -> Worker:
+        """``fill`` or ``work`` of the contender, or a command of another module of its kind."""
         return Worker(
             f"{self.contender.name}, {name}",
-            [self.python, "-m", *arguments],
+            [self.python, "-m", f"benchmarks.messaging.contenders.{module or self.contender.module}", name],
             self.environment,
             folder=self.folder,
             log=self.folder / f"{name}.log",
             core=core,
         )
 
-    def fill(self) -> None:
-        module = f"benchmarks.messaging.contenders.{self.contender.module}"
-        with self.process("fill", module, "fill") as process:
-            process.wait(FILL_SECONDS)
-
     def worker(self) -> Worker:
-        return self.process("work", f"benchmarks.messaging.contenders.{self.contender.module}", "work", core=self.core)
+        return self.process("work", core=self.core)
+
+    async def settle(self) -> None:
+        """So that neither stale statistics nor the checkpoint of the filling is measured."""
+        if self.connection is not None:
+            await self.connection.execute("ANALYZE")
+            await self.connection.execute("CHECKPOINT")
 
 
 @dataclass
@@ -81,6 +72,8 @@ class Bench:
     stack: ExitStack
     data: Path
     """Where the servers keep their files."""
+    synced: float
+    """Milliseconds that its disk took for a page when the run began."""
     _brokers: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -95,6 +88,19 @@ class Bench:
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)
 
+    def sync_ms(self) -> float:
+        """How long the servers' disk takes to keep a page."""
+        return sync_ms(self.data)
+
+    async def durability(self, engine: str, broker: str = "") -> str:
+        if engine == "postgresql":
+            parts = [durability.of_postgresql(self.postgres)]
+        else:
+            with self.place("durability") as folder:
+                parts = [await durability.of_sqlite(folder)]
+        parts += [durability.BROKERS[broker]] if broker else []
+        return "; ".join((*parts, f"a page reaches the disk in {self.synced:.2f} ms"))
+
     def broker(self, name: str) -> str:
         """The address of a broker, started when it is first asked for."""
         if name and name not in self._brokers:
@@ -102,26 +108,14 @@ class Bench:
             self._brokers[name] = self.stack.enter_context(starts[name](self.folder, self.say))
         return self._brokers.get(name, "")
 
-    def sync(self) -> str:
-        return f"the data disk keeps a page in {sync_ms(self.data):.2f} ms"
-
-    def durability(self, engine: str, broker: str = "") -> str:
-        """What an acknowledged write has survived, as the engine itself tells it."""
-        parts = [self._postgresql() if engine == "postgresql" else self._sqlite()]
-        parts += [_BROKER_DURABILITY[broker]] if broker else []
-        return "; ".join((*parts, self.sync()))
-
-    def _postgresql(self) -> str:
-        names = ("fsync", "synchronous_commit", "full_page_writes", "wal_sync_method")
-        values = [self.postgres.run(f"SHOW {name}") for name in names]
-        shown = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
-        return f"PostgreSQL {self.postgres.run('SHOW server_version').split()[0]}: {shown}"
-
-    def _sqlite(self) -> str:
-        from groundplan.data.database import sqlite
-
-        found = next((pragma for pragma in sqlite._PRAGMAS if pragma.startswith("synchronous")), "synchronous unknown")
-        return f"SQLite: journal_mode=WAL, {found}"
+    def refusal(self, contender: Contender) -> str:
+        """Why the platform does not take the contender's broker as its QUEUE_URL; empty if it does."""
+        with self.place("refusal") as folder:
+            try:
+                load(root=folder, environ={**PLATFORM, "QUEUE_URL": f"{contender.broker}://127.0.0.1:4222"})
+            except ConfigurationError as error:
+                return " ".join(error.detail.split())
+        return ""
 
     @contextmanager
     def place(self, name: str) -> Iterator[Path]:
@@ -134,29 +128,30 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
 
     @asynccontextmanager
-    async def trial(self, contender: Contender, kind: str, jobs: int) -> AsyncIterator[Trial]:
-        """A fresh database with the contender's jobs waiting in it, or in its broker."""
+    async def trial(self, contender: Contender, jobs: int, *, filled: int | None = None) -> AsyncIterator[Trial]:
+        """A fresh database with the contender's jobs waiting in it, or in its broker.
+
+        ``filled`` is how many of them are sent here, where the part sees to the others itself.
+        """
         name = f"bench_{uuid4().hex[:12]}"
         programs = ready(self.folder, contender.environment, self.say) if contender.environment else None
         python = programs / "python" if programs else Path(sys.executable)
         with self.place(name) as folder:
-            urls = self._database(contender, name, folder)
+            owner, app = self._database(contender, name, folder)
             broker = self.broker(contender.broker)
-            task = Task(urls[0], broker, kind, int(jobs * contender.share), self.slots, folder / "meter.json")
-            environment = task.environment()
-            if contender.module == "ours":
-                environment |= self._platform(urls[1], broker)
+            jobs = max(1, int(jobs * contender.share))
+            task = Task(owner, broker, contender.kind, jobs, self.slots, folder / "meter.json")
+            ours = self._platform(app, broker) if contender.module == "ours" else {}
             postgresql = contender.engine == "postgresql"
             connection = await asyncpg.connect(_plain(self.postgres.url(name))) if postgresql else None
             try:
-                if connection is not None and contender.module != "ours":
+                if connection is not None and not ours:
                     await connection.execute(f"SET ROLE {name}_owner; {effects.POSTGRESQL}; RESET ROLE")
-                trial = Trial(contender, task, connection, environment, folder, python, self.core)
-                trial.fill()
-                if connection is not None:
-                    await connection.execute("ANALYZE")
-                    await connection.execute("CHECKPOINT")
-                yield trial
+                first = task if filled is None else task._replace(jobs=filled)
+                trial = Trial(contender, first, connection, {**first.environment(), **ours}, folder, python, self.core)
+                with trial.process("fill", core=None) as process:
+                    process.wait(FILL_SECONDS)
+                yield Trial(contender, task, connection, {**task.environment(), **ours}, folder, python, self.core)
             finally:
                 if connection is not None:
                     await connection.close()
@@ -165,25 +160,13 @@ class Bench:
     def _database(self, contender: Contender, name: str, folder: Path) -> tuple[str, str]:
         """As its owner and as the application see it."""
         if contender.engine == "sqlite":
-            url = f"sqlite:///{folder / 'app.db'}"
-            return url, url
+            return (f"sqlite:///{folder / 'app.db'}",) * 2
         urls = self.postgres.create_database(name)
         return _plain(urls.owner), _plain(urls.app)
 
     def _platform(self, url: str, broker: str) -> dict[str, str]:
-        return {
-            "APP_ENV": "ci",
-            "SECRET_KEY": "a secret of this benchmark alone, long enough",
-            "DATABASE_URL": url,
-            "DATABASE_POOL_SIZE": str(self.slots + 2),
-            "WORKER_SLOTS": str(self.slots),
-        } | ({"QUEUE_URL": broker} if broker else {})
-
-
-_BROKER_DURABILITY = {
-    "nats": "JetStream: file store, the server's default sync_interval of 2 minutes",
-    "rabbitmq": "RabbitMQ: durable queue, persistent messages",
-}
+        settings = {"DATABASE_URL": url, "DATABASE_POOL_SIZE": str(self.slots + 2), "WORKER_SLOTS": str(self.slots)}
+        return PLATFORM | settings | ({"QUEUE_URL": broker} if broker else {})
 
 
 def _plain(url: str) -> str:

@@ -17,7 +17,7 @@ SQLITE = """CREATE TABLE effects (
     id INTEGER PRIMARY KEY,
     job INTEGER NOT NULL,
     note TEXT NOT NULL,
-    at REAL NOT NULL DEFAULT (unixepoch('subsec'))
+    at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now'))
 )"""
 _READ = """
 SELECT count(*) AS rows, count(DISTINCT job) AS jobs, extract(epoch FROM max(at) - min(at))::float8 AS seconds

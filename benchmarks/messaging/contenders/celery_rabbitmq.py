@@ -1,9 +1,8 @@
-"""Celery on RabbitMQ: prefork, a connection in each child, persistent messages, `acks_late`.
+"""Celery on RabbitMQ: `acks_late`, persistent messages, and its own defaults: prefork, a child for each core.
 
 A crash between commit and acknowledgement runs the handler again.
 """
 
-import os
 import sys
 
 import psycopg
@@ -23,7 +22,6 @@ app.conf.update(
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     worker_hijack_root_logger=False,
-    worker_prefetch_multiplier=int(os.environ.get("BENCH_PREFETCH", "16")),
 )
 INTO_EFFECTS = INSERT.format("%s", "%s")
 connections: list[psycopg.Connection] = []
@@ -48,8 +46,7 @@ def fill() -> None:
 
 
 def work() -> None:
-    flags = ["--pool", "prefork", "--concurrency", str(task.slots), "--without-gossip", "--without-mingle"]
-    app.worker_main(["worker", *flags, "--without-heartbeat", "--loglevel", "WARNING"])
+    app.worker_main(["worker", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"])
 
 
 if __name__ == "__main__":

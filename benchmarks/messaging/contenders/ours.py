@@ -3,25 +3,32 @@
 import asyncio
 import os
 import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from benchmarks.messaging.app import DoNothing, WriteRow, WriteRowOrm, app
 from benchmarks.messaging.contenders.task import NOTE, Task
-from groundplan.testing.app import running
+from groundplan.testing.app import RunningApp, running
+from groundplan.wiring import Role
 
 BATCH = 500
 JOBS = {"row": WriteRow, "row-orm": WriteRowOrm, "noop": DoNothing}
+SETTINGS = ("DATABASE_URL", "DATABASE_POOL_SIZE", "QUEUE_URL", "SECRET_KEY", "WORKER_SLOTS")
+
+
+def platform(task: Task, role: Role) -> AbstractAsyncContextManager[RunningApp]:
+    """The app in this process, with the settings that a worker of the same trial has."""
+    environment = {name: os.environ[name] for name in SETTINGS if name in os.environ}
+    scheme, _, rest = task.database_url.partition("://")
+    owner = f"postgresql+asyncpg://{rest}" if scheme == "postgresql" else ""
+    return running(app, Path.cwd(), role=role, owner_url=owner, **environment)
 
 
 async def fill(task: Task) -> None:
     kind = JOBS[task.kind]
-    folder = Path.cwd()
-    named = ("DATABASE_URL", "QUEUE_URL", "SECRET_KEY")
-    environment = {name: os.environ[name] for name in named if name in os.environ}
-    owner = task.database_url.replace("postgresql://", "postgresql+asyncpg://", 1)
-    async with running(app, folder, role="api", owner_url=owner, **environment) as platform:
+    async with platform(task, "api") as running_app:
         for start in range(0, task.jobs, BATCH):
-            context = platform.context(system=True)
+            context = running_app.context(system=True)
             async with context.transaction():
                 for number in range(start, min(start + BATCH, task.jobs)):
                     context.enqueue(kind(number=number, note=NOTE))
