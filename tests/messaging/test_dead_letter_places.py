@@ -49,7 +49,7 @@ class Places(RuleBasedStateMachine):
     def bury(self, count: int, error: str, old: bool) -> None:
         """New ones, and what was replayed and fails again."""
         at = self.cutoff - timedelta(days=1) if old else None
-        buried = self.run(self.letters.bury(count, slots=100, error=error, at=at))
+        buried = self.run(self.letters.give_up(count, slots=100, error=error, at=at))
         assert len(buried) >= count
         self.model |= dict.fromkeys(buried, "dead")
         self.old = self.old.union(buried) if old else self.old.difference(buried)

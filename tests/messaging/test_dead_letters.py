@@ -39,7 +39,7 @@ class Letters(Queue):
         super().__init__(database)
         self.groups = DeadLetterGroups(database)
 
-    async def bury(
+    async def give_up(
         self,
         count: int = 1,
         *,
@@ -56,7 +56,7 @@ class Letters(Queue):
         mine = [delivery for delivery in claimed if delivery.handler == handler]
         await self.deliveries.acknowledge_batch([each for each in claimed if each not in mine])
         for delivery in mine:
-            await self.deliveries.bury(delivery, failure(error), reason=reason)
+            await self.bury(delivery, failure(error), reason=reason)
             if at:
                 await self.database.execute(DIED, id=delivery.id, at=at)
         return [delivery.id for delivery in mine]
@@ -92,9 +92,9 @@ def _which(**given: Any) -> DeadLetterFilter:
 
 async def test_each_filter_narrows_and_all_of_them_together(letters: Letters) -> None:
     north = await letters.tenant("north")
-    (label,) = await letters.bury(at=NOON - timedelta(hours=3))
-    (weigh,) = await letters.bury(handler="parcels.weigh", tenant_id=north, at=NOON - timedelta(hours=2))
-    (late,) = await letters.bury(error="Late", reason="invalid", tenant_id=north, at=NOON)
+    (label,) = await letters.give_up(at=NOON - timedelta(hours=3))
+    (weigh,) = await letters.give_up(handler="parcels.weigh", tenant_id=north, at=NOON - timedelta(hours=2))
+    (late,) = await letters.give_up(error="Late", reason="invalid", tenant_id=north, at=NOON)
     assert await letters.found() == [late, weigh, label], "newest first"
     for given, expected in [
         ({"handler": "parcels.weigh"}, [weigh]),
@@ -118,7 +118,7 @@ async def test_each_filter_narrows_and_all_of_them_together(letters: Letters) ->
 @pytest.mark.parametrize("total", [3, 4, 5])
 async def test_pages_follow_without_a_gap_while_others_come(letters: Letters, total: int) -> None:
     for _ in range(total):
-        await letters.bury(at=NOON)
+        await letters.give_up(at=NOON)
     before, seen, cursor = await letters.found(), list[UUID](), ""
     for _ in range(10):
         page = await letters.dead_letters.page(EVERY, cursor=cursor, limit=2)
@@ -126,15 +126,15 @@ async def test_pages_follow_without_a_gap_while_others_come(letters: Letters, to
         cursor = page.cursor
         if not cursor:
             break
-        await letters.bury(at=NOON + timedelta(hours=1))
+        await letters.give_up(at=NOON + timedelta(hours=1))
     assert seen == before and len(seen) == total
 
 
 async def test_groups_count_and_say_since_when(letters: Letters) -> None:
     north = await letters.tenant("north")
-    await letters.bury(2, at=NOON - timedelta(hours=1))
-    await letters.bury(tenant_id=north, at=NOON + timedelta(minutes=59))
-    await letters.bury(error="Late", tenant_id=north, at=NOON)
+    await letters.give_up(2, at=NOON - timedelta(hours=1))
+    await letters.give_up(tenant_id=north, at=NOON + timedelta(minutes=59))
+    await letters.give_up(error="Late", tenant_id=north, at=NOON)
     first, second = await letters.groups.groups(EVERY)
     assert (first.handler, first.error, first.count, first.tenant) == ("parcels.label", "Broken", 3, "")
     assert (first.first_at, first.last_at) == (NOON - timedelta(hours=1), NOON + timedelta(minutes=59))
@@ -187,7 +187,7 @@ def test_moments() -> None:
 
 
 async def test_a_replay_is_staggered_oldest_message_first(letters: Letters) -> None:
-    ids = await letters.bury(4)
+    ids = await letters.give_up(4)
     clock = Sql("SELECT NOW AS now")
     before = as_instant((await letters.database.execute(clock))[0].now)
     assert await letters.replay(EVERY, rate=4, delay=60) == Done(count=4, left=0)
@@ -204,8 +204,8 @@ async def test_a_replay_is_staggered_oldest_message_first(letters: Letters) -> N
 
 
 async def test_only_the_chosen_are_replayed_or_dropped(letters: Letters) -> None:
-    one, two, three = await letters.bury(3)
-    (other,) = await letters.bury(error="Late")
+    one, two, three = await letters.give_up(3)
+    (other,) = await letters.give_up(error="Late")
     assert await letters.replay(DeadLetterFilter(ids=(one, uuid4()))) == Done(count=1, left=0)
     assert await letters.drop(DeadLetterFilter(error="Late")) == Done(count=1, left=0)
     assert set(await letters.found()) == {two, three}
@@ -215,7 +215,7 @@ async def test_only_the_chosen_are_replayed_or_dropped(letters: Letters) -> None
 
 async def test_more_than_one_act_takes_is_left_and_said(letters: Letters, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dead_letter_groups, "MOST", 2)
-    await letters.bury(5)
+    await letters.give_up(5)
     assert await letters.replay(EVERY) == Done(count=2, left=3)
     assert await letters.drop(EVERY) == Done(count=2, left=1)
     assert await letters.replay(EVERY) == Done(count=1, left=0)
@@ -223,11 +223,11 @@ async def test_more_than_one_act_takes_is_left_and_said(letters: Letters, monkey
 
 
 async def test_what_gives_up_later_is_not_taken_again(letters: Letters) -> None:
-    await letters.bury()
+    await letters.give_up()
     now = await letters.groups.pinned(EVERY)
     await letters.replay(now)
     (delivery,) = await letters.claim()
-    await letters.deliveries.bury(delivery, failure(), reason="exhausted")
+    await letters.bury(delivery, failure(), reason="exhausted")
     assert await letters.replay(now) == Done(count=0, left=0)
     assert await letters.found() == [delivery.id]
     chosen = DeadLetterFilter(ids=(delivery.id,))
@@ -235,7 +235,7 @@ async def test_what_gives_up_later_is_not_taken_again(letters: Letters) -> None:
 
 
 async def test_overlapping_replays_and_drops_take_each_once(letters: Letters) -> None:
-    ids = await letters.bury(30)
+    ids = await letters.give_up(30)
     one = DeadLetterFilter(ids=tuple(ids[:20]))
     other = DeadLetterFilter(ids=tuple(reversed(ids[10:])))
     replays = [letters.replay(one), letters.replay(other), letters.replay(EVERY)]
@@ -246,7 +246,7 @@ async def test_overlapping_replays_and_drops_take_each_once(letters: Letters) ->
 
 
 async def test_a_replay_waits_for_an_edit_and_takes_it_along(letters: Letters) -> None:
-    (edited,) = await letters.bury()
+    (edited,) = await letters.give_up()
     saved = asyncio.Event()
 
     async def edit(transaction: Transaction) -> None:
@@ -277,9 +277,9 @@ async def _one_waits_or_queues(database: Database) -> None:
 
 async def test_pruning_takes_the_old_and_notes_without_a_message(letters: Letters) -> None:
     cutoff = await letters.groups.cutoff(30)
-    (old,) = await letters.bury(at=cutoff - timedelta(seconds=1))
-    (young,) = await letters.bury(at=cutoff)
-    (waiting,) = await letters.bury()
+    (old,) = await letters.give_up(at=cutoff - timedelta(seconds=1))
+    (young,) = await letters.give_up(at=cutoff)
+    (waiting,) = await letters.give_up()
     async with letters.database.transaction(None) as transaction:
         await letters.dead_letters.replay(transaction, waiting)
     async with letters.database.transaction(None) as transaction:
@@ -294,7 +294,7 @@ async def test_pruning_takes_the_old_and_notes_without_a_message(letters: Letter
 async def test_notes_of_a_message_that_ended_well_go_when_they_are_old(letters: Letters) -> None:
     await letters.publish()
     first = await letters.claim_one()
-    await letters.deliveries.retry(first, failure(), delay=0)
+    await letters.retry(first, failure(), delay=0)
     again = await letters.claim_one()
     cutoff = await letters.groups.cutoff(1)
     async with letters.database.transaction(None) as transaction:
@@ -308,13 +308,13 @@ async def test_notes_of_a_message_that_ended_well_go_when_they_are_old(letters: 
 async def test_the_oldest_tells_how_long_people_have_left_it(letters: Letters) -> None:
     assert await letters.dead_letters.oldest_seconds() == 0
     yesterday = await letters.groups.cutoff(1)
-    await letters.bury(at=yesterday)
-    await letters.bury()
+    await letters.give_up(at=yesterday)
+    await letters.give_up()
     assert 86_400 <= await letters.dead_letters.oldest_seconds() < 86_400 + 600
 
 
 async def test_one_that_is_gone_is_refused(letters: Letters) -> None:
-    (dead,) = await letters.bury()
+    (dead,) = await letters.give_up()
     await letters.replay(EVERY)
     for act in (letters.dead_letters.replay, letters.dead_letters.drop):
         with pytest.raises(Conflict):

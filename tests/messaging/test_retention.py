@@ -47,9 +47,9 @@ async def fail(queue: Queue, *, dead: bool) -> None:
         started_at=AGO, ended_at=AGO, error="Odd", detail=SECRET, stack=SECRET, trace_id=delivery.trace_id, worker="w"
     )
     if dead:
-        await queue.deliveries.bury(delivery, failure, reason="exhausted")
+        await queue.bury(delivery, failure, reason="exhausted")
     else:
-        await queue.deliveries.retry(delivery, failure, delay=0)
+        await queue.retry(delivery, failure, delay=0)
         await queue.deliveries.acknowledge_batch(await queue.claim(1))
 
 

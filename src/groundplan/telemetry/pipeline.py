@@ -72,6 +72,7 @@ class Telemetry:
     ) -> None:
         self._sinks = tuple(sinks)
         self._requests, self._request_seconds = _Labelled(metrics.requests), _Labelled(metrics.request_seconds)
+        self._gave_up = _Labelled(metrics.gave_up)
         self._handler_runs, self._handler_seconds = _Labelled(metrics.handler_runs), _Labelled(metrics.handler_seconds)
         self._slow_us = slow_ms * 1000
         self._sample = sample
@@ -110,7 +111,7 @@ class Telemetry:
 
     def gave_up(self, handler: str, reason: str) -> None:
         """Counts a message that went to the dead letters: what an alert on their growth watches."""
-        self._metrics.gave_up.labels(handler, reason).inc()
+        self._gave_up[handler, reason].inc()
 
     def _shown(self, span: SpanRecord) -> SpanRecord:
         for name in span.attributes:

@@ -18,7 +18,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _SECONDS = re.compile(r"\bSECONDS\(:(\w+)\)")
 _NOW = re.compile(r"\bNOW\b")
-_NOW_SQLITE = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+NOW_SQLITE = "now_in_microseconds"
+"""A function that every connection of ours knows: SQLite's own clock counts milliseconds, and many things fit in one."""
 
 
 class Sql:
@@ -114,7 +115,7 @@ def _numbered(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _marked(text: str) -> tuple[str, tuple[str, ...]]:
-    text = _SECONDS.sub(r"CAST(:\1 * 1000000 AS INTEGER)", _NOW.sub(_NOW_SQLITE, text))
+    text = _SECONDS.sub(r"CAST(:\1 * 1000000 AS INTEGER)", _NOW.sub(f"{NOW_SQLITE}()", text))
     names: list[str] = []
 
     def mark(found: re.Match[str]) -> str:

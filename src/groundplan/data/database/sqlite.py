@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from groundplan.core.errors import ConfigurationError
 from groundplan.data.database.link import Last, shared_with_session
-from groundplan.data.database.sql import Row, Sql
+from groundplan.data.database.sql import NOW_SQLITE, Row, Sql
 from groundplan.data.database.statements import measured
 
 BUSY_SECONDS = 5.0
@@ -139,6 +140,7 @@ def creator(path: Path, *, read_only: bool) -> Callable[..., Any]:
         raw = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         for pragma in _PRAGMAS:
             raw.execute(f"PRAGMA {pragma}")
+        raw.create_function(NOW_SQLITE, 0, lambda: time.time_ns() // 1000)
         if read_only:
             raw.execute("PRAGMA query_only=ON")
         return Connection(raw)
