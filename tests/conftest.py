@@ -8,6 +8,7 @@ import pytest
 
 from groundplan.data.database.database import Database
 from groundplan.testing.postgres import DatabaseUrls, PostgresServer
+from groundplan.testing.servers import NatsServer, ValkeyServer
 from tests.databases import ENGINES, Templates, copy_of, make_templates, opened
 
 
@@ -22,6 +23,27 @@ def postgres() -> Iterator[PostgresServer]:
     """One real server for the whole run, started when the first test asks for it."""
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def nats() -> Iterator[NatsServer]:
+    with NatsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["database", "nats", "valkey"])
+def queue_url(request: pytest.FixtureRequest) -> str:
+    """Who hands out deliveries: a test that asks for this one runs with each."""
+    if request.param == "database":
+        return "database"
+    url: str = request.getfixturevalue(request.param).url
+    return url
 
 
 @pytest.fixture

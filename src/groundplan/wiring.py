@@ -21,24 +21,23 @@ from groundplan.app.services import Services
 from groundplan.console.queries import TelemetryQueries
 from groundplan.console.store import TelemetryStore
 from groundplan.core.clock import Clock, SystemClock, system_random
+from groundplan.core.errors import ConfigurationError
 from groundplan.data.cache.read_through import Cache
 from groundplan.data.database.database import Database
 from groundplan.data.database.migrate import PLATFORM, History
 from groundplan.data.objects.port import Objects
 from groundplan.data.objects.signing import UrlSigner
+from groundplan.data.queue.port import Broker
 from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
 from groundplan.integrations.mail.port import Mail, Mailbox
 from groundplan.integrations.payments.port import Payments
 from groundplan.messaging.catalogue import Catalogue
-from groundplan.messaging.claims import Claims
 from groundplan.messaging.dead_letter_groups import DeadLetterGroups
 from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.messaging.deliveries import Deliveries
 from groundplan.messaging.log import EventLog
 from groundplan.messaging.outbox import Outbox
 from groundplan.messaging.queues import Queues
-from groundplan.messaging.sources import DatabaseSource
 from groundplan.messaging.stats import QueueStats
 from groundplan.net.client import Outbound
 from groundplan.security.assertion import Assertions
@@ -48,6 +47,7 @@ from groundplan.security.sessions import Sessions
 from groundplan.security.tenants import Tenants
 from groundplan.security.users import Users
 from groundplan.settings import Settings, path_of
+from groundplan.settings.redaction import hide_passwords
 from groundplan.telemetry import Metrics, Telemetry
 from groundplan.telemetry.logs import make_logger, route_library_logs
 from groundplan.telemetry.pipeline import AccessLines
@@ -61,6 +61,11 @@ ADAPTERS = {
     "payments": "groundplan.integrations.payments.sandbox:SandboxGateway",
     "payment pages": "groundplan.integrations.payments.sandbox_pages:sandbox_routes",
     "analytics": "groundplan.integrations.analytics.eventlog:EventLogAnalytics",
+}
+BROKERS = {
+    "nats": "groundplan.data.queue.nats:NatsBroker",
+    "redis": "groundplan.data.queue.redis:RedisBroker",
+    "amqp": "groundplan.data.queue.rabbitmq:RabbitmqBroker",
 }
 BARE_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -118,7 +123,7 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     assembly = assemble(app)
     database = open_database(settings, exclusive=True, log=log)
     outbound = Outbound(clock)
-    parts = _Parts(settings, database, clock, metrics, outbound, log)
+    parts = _Parts(settings, app.name, role, database, clock, metrics, outbound, log)
     services = _services(
         settings, assembly, parts, telemetry_store, remote=role == "web" and settings.api_url is not None
     )
@@ -127,7 +132,7 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     opened: list[Any] = [telemetry_store, database, outbound, parts.cache, parts.objects.store]
     opened += [parts.mail.transport, parts.payments.gateway, parts.analytics, _Subscriptions(database, services.outbox)]
     if role in ("worker", "all"):
-        opened.append(_worker(settings, services, calls, telemetry, metrics))
+        opened.append(_worker(settings, services, calls, telemetry, metrics, parts.broker))
     application = None if role == "worker" else _application(settings, services, calls, telemetry, metrics, parts, role)
     return Process(application, opened, health, log, services)
 
@@ -136,7 +141,15 @@ class _Parts:
     """The adapters that these settings choose."""
 
     def __init__(
-        self, settings: Settings, database: Database, clock: Clock, metrics: Metrics, outbound: Outbound, log: Any
+        self,
+        settings: Settings,
+        app: str,
+        role: Role,
+        database: Database,
+        clock: Clock,
+        metrics: Metrics,
+        outbound: Outbound,
+        log: Any,
     ) -> None:
         self.database, self.clock, self.metrics, self.outbound, self.log = database, clock, metrics, outbound, log
         self.cache = load(ADAPTERS["cache"])(
@@ -156,8 +169,25 @@ class _Parts:
             )
         )
         self.analytics = load(ADAPTERS["analytics"])(EventLog(database).append, clock, log)
+        self.broker = _broker(settings, app) if role in ("worker", "all") else None
         self.overrides = Overrides(database, clock)
         self.flags = Flags(settings.feature_flags, self.overrides)
+
+
+def _broker(settings: Settings, app: str) -> Broker | None:
+    """Raises ConfigurationError where its client library is not installed."""
+    if settings.queue_url == "database":
+        return None
+    scheme = settings.queue_url.partition("://")[0]
+    kind = next(kind for kind in BROKERS if scheme.startswith(kind) or (kind == "nats" and scheme == "tls"))
+    try:
+        adapter = load(BROKERS[kind])
+    except ImportError as error:
+        raise ConfigurationError(
+            f"QUEUE_URL is {kind}://..., and its client is not installed: pip install 'groundplan[{kind}]'."
+        ) from error
+    broker: Broker = adapter(settings.queue_url, app, lease=float(settings.worker_lease_seconds))
+    return broker
 
 
 def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_store: Any, *, remote: bool) -> Services:
@@ -177,7 +207,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         Sessions(database, clock),
         DeadLetters(database, assembly.handlers),
         DeadLetterGroups(database),
-        QueueStats(database),
+        QueueStats(database, assembly.handlers, parts.broker),
         Queues(database, clock),
         EventLog(database),
         Catalogue(assembly.features),
@@ -231,6 +261,12 @@ def _count(metrics: Metrics) -> Callable[[str], None]:
     return lambda outcome: metrics.cache.labels(outcome).inc()
 
 
+def _queue_runs_on(settings: Settings, parts: _Parts) -> str:
+    if settings.queue_url == "database":
+        return f"The database: {parts.database.runs_on}"
+    return f"{hide_passwords(settings.queue_url)}, and the database"
+
+
 def _checks(settings: Settings, parts: _Parts, telemetry_store: Any) -> list[Check]:
     async def database() -> str:
         await parts.database.ping()
@@ -245,7 +281,7 @@ def _checks(settings: Settings, parts: _Parts, telemetry_store: Any) -> list[Che
     return [
         check("Database", parts.database.runs_on, database, critical=True),
         check("Cache", "In process", parts.cache.ping),
-        check("Queue", f"The database: {parts.database.runs_on}", database),
+        check("Queue", _queue_runs_on(settings, parts), parts.broker.ping if parts.broker else database),
         check("Objects", "A folder, var/objects", parts.objects.store.ping),
         check("Payments", "Sandbox gateway", parts.payments.gateway.ping),
         check("Mail", "Dev inbox, var/inbox", parts.mail.transport.ping),
@@ -268,18 +304,18 @@ class _Subscriptions:
         """Other releases still handle them."""
 
 
-def _worker(settings: Settings, services: Services, calls: Calls, telemetry: Telemetry, metrics: Metrics) -> Any:
+def _worker(
+    settings: Settings,
+    services: Services,
+    calls: Calls,
+    telemetry: Telemetry,
+    metrics: Metrics,
+    broker: Broker | None,
+) -> Any:
     from groundplan.backend.worker.part import WorkerPart
 
     name = f"{os.uname().nodename}:{os.getpid()}"
-    lease = float(settings.worker_lease_seconds)
-    database, handlers = services.database, services.assembly.handlers
-    deliveries = Deliveries(database)
-    claims = Claims(database, lease=lease, worker=name)
-    home = DatabaseSource(database, deliveries, claims, handlers, services.registry[Queues], lease=lease)
-    return WorkerPart(
-        services, calls, home, None, None, deliveries, telemetry, metrics, system_random(), settings=settings, name=name
-    )
+    return WorkerPart(services, calls, broker, telemetry, metrics, system_random(), settings=settings, name=name)
 
 
 def _application(

@@ -158,7 +158,7 @@ async def test_a_delayed_job_waits(queue: Queue) -> None:
         draft.enqueue(Tidy(corner="later"), delay=3600)
     claimed = await queue.claim(known={"house.tidy": 1})
     assert [delivery.payload.replace(" ", "") for delivery in claimed] == ['{"corner":"now"}']
-    (row,) = await QueueStats(queue.database).read()
+    (row,) = await QueueStats(queue.database, HANDLERS).read()
     assert (row.scheduled, row.leased, row.ready) == (1, 1, 0)
 
 

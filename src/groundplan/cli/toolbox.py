@@ -68,7 +68,7 @@ async def toolbox(project: Project, *, owner: bool = False) -> AsyncIterator[Too
             yield Toolbox(
                 database=database,
                 dead_letters=DeadLetters(database, assembly.handlers),
-                queue_stats=QueueStats(database),
+                queue_stats=QueueStats(database, assembly.handlers),
                 audit=AuditLog(SystemClock()),
                 assembly=assembly,
                 tenants=Tenants(database, SystemClock()),

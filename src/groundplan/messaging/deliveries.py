@@ -155,7 +155,8 @@ _RETRY = Sql("""
     WHERE id = :id AND lease_token = :token RETURNING id
 """)
 _REAP = Sql("""
-    UPDATE deliveries SET state = 'ready', run_at = NOW, lease_token = NULL, lease_until = NULL,
+    UPDATE deliveries SET state = 'ready', lease_token = NULL, lease_until = NULL,
+        run_at = CASE state WHEN 'leased' THEN NOW ELSE run_at END,
         attempt = attempt - CASE state WHEN 'leased' THEN 1 ELSE 0 END,
         crashes = crashes + CASE state WHEN 'leased' THEN 1 ELSE 0 END
     WHERE state <> 'ready' AND (lease_until <= NOW OR :every = 1) RETURNING id, handler, crashes

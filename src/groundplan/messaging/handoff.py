@@ -15,7 +15,7 @@ import msgspec
 
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
-from groundplan.data.database.sql import Sql
+from groundplan.data.database.sql import Sql, microseconds
 from groundplan.data.database.uow import Transaction
 from groundplan.data.queue.port import Broker, Outgoing, Received
 from groundplan.messaging.claims import COLUMNS, SUSPECT_CRASHES, Claims
@@ -74,8 +74,8 @@ class Relay:
         except BaseException:
             await asyncio.shield(self._deliveries.release(batch))
             raise
-        await self._deliveries.acknowledge_batch([each for each in batch if str(each.id) in confirmed])
-        if left := [each for each in batch if str(each.id) not in confirmed]:
+        await self._deliveries.acknowledge_batch([each for each in batch if _broker_id(each) in confirmed])
+        if left := [each for each in batch if _broker_id(each) not in confirmed]:
             await self._deliveries.release(left)
         return len(batch) == BATCH
 
@@ -167,7 +167,12 @@ class BrokerSource:
 def _outgoing(delivery: Delivery) -> Outgoing:
     values: dict[str, Any] = {name: getattr(delivery, name) for name in COLUMNS}
     handed = Handed(**values, payload=msgspec.Raw(delivery.payload.encode()))
-    return Outgoing(str(delivery.id), delivery.queue, msgspec.json.encode(handed))
+    return Outgoing(_broker_id(delivery), delivery.queue, msgspec.json.encode(handed))
+
+
+def _broker_id(delivery: Delivery) -> str:
+    """Another one for each try, or the broker would take the second for a repeated first; the same for a repetition."""
+    return f"{delivery.id}.{microseconds(delivery.run_at)}"
 
 
 def _delivery(received: Received) -> Delivery:
@@ -179,9 +184,13 @@ def _delivery(received: Received) -> Delivery:
 
 
 _IS_DONE = Sql("SELECT 1 AS one FROM done_markers WHERE message_id = :id AND handler = :handler")
+# The row may be there still: the relay deletes it after the broker's confirmation, which a fast consumer overtakes.
 _COME_HOME = Sql(f"""
     INSERT INTO deliveries ({", ".join(COLUMNS)}, payload, direct, state, lease_token, lease_until, worker)
     VALUES ({", ".join(f":{name}" for name in COLUMNS)}, :payload, :direct, :state, :token, NOW + SECONDS(:lease),
         :worker)
-    ON CONFLICT (id) DO NOTHING
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state, direct = excluded.direct, attempt = excluded.attempt,
+        crashes = excluded.crashes, lease_token = excluded.lease_token, lease_until = excluded.lease_until,
+        worker = excluded.worker
+    WHERE deliveries.state <> 'leased'
 """)

@@ -1,13 +1,21 @@
 """How the queue stands, for the console, the metrics and ``groundplan queue``."""
 
+from typing import Any
+
 import msgspec
 
+from groundplan.core.errors import Unavailable
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
+from groundplan.data.queue.port import Broker
+from groundplan.messaging.handlers import Handlers
 
 
 class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of one handler's deliveries; ``oldest_seconds`` is how long the oldest ready one has waited."""
+    """Counts of one handler's deliveries, handed off ones under ``leased``.
+
+    ``oldest_seconds`` is how long the oldest ready one has waited.
+    """
 
     queue: str
     handler: str
@@ -18,11 +26,34 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     oldest_seconds: float
 
 
+AT_BROKER = "at the broker"
+
+
 class QueueStats:
-    def __init__(self, database: Database) -> None:
+    """With the broker, where this process has one: its messages are no rows any more."""
+
+    def __init__(self, database: Database, handlers: Handlers, broker: Broker | None = None) -> None:
         self._database = database
+        self._broker = broker
+        self._names = sorted({handler.queue for handler in handlers})
 
     async def read(self) -> list[QueueRow]:
+        return await self._in_database() + await self._at_broker()
+
+    async def _at_broker(self) -> list[QueueRow]:
+        """None while the broker is away: the health page says that."""
+        if self._broker is None:
+            return []
+        try:
+            depths = await self._broker.depth(self._names)
+        except Unavailable:
+            return []
+        empty: dict[str, Any] = {"scheduled": 0, "leased": 0, "retrying": 0, "oldest_seconds": 0.0}
+        return [
+            QueueRow(queue=queue, handler=AT_BROKER, ready=count, **empty) for queue, count in depths.items() if count
+        ]
+
+    async def _in_database(self) -> list[QueueRow]:
         rows = await self._database.execute(_STATS)
         return [
             QueueRow(
@@ -42,7 +73,7 @@ _COUNTS = """SELECT queue, handler,
     SUM(CASE WHEN state = 'ready' AND run_at <= NOW THEN 1 ELSE 0 END) AS ready,
     SUM(CASE WHEN state = 'ready' AND run_at > NOW AND attempt = 0 THEN 1 ELSE 0 END) AS scheduled,
     SUM(CASE WHEN state = 'ready' AND run_at > NOW AND attempt > 0 THEN 1 ELSE 0 END) AS retrying,
-    SUM(CASE WHEN state = 'leased' THEN 1 ELSE 0 END) AS leased"""
+    SUM(CASE WHEN state <> 'ready' THEN 1 ELSE 0 END) AS leased"""
 _GROUP = "FROM deliveries GROUP BY queue, handler ORDER BY queue, handler"
 _STATS = Sql(
     postgresql=f"""{_COUNTS},

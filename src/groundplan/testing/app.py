@@ -45,7 +45,7 @@ class RunningApp:
         """Waits until nothing is ready, leased or about to be retried."""
 
         async def idle() -> bool:
-            rows = await QueueStats(self.services.database).read()
+            rows = await self.services.registry[QueueStats].read()
             return not any(row.ready + row.leased + row.retrying for row in rows)
 
         await until(idle)

@@ -8,10 +8,14 @@ from groundplan.app.services import Services
 from groundplan.backend.worker.runner import Runner
 from groundplan.backend.worker.worker import Worker
 from groundplan.core.clock import Random
+from groundplan.core.errors import Unavailable
+from groundplan.data.queue.port import Broker
+from groundplan.messaging.claims import Claims
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import Deliveries
-from groundplan.messaging.handoff import Relay
-from groundplan.messaging.sources import DatabaseSource, Source
+from groundplan.messaging.handoff import BrokerSource, Relay
+from groundplan.messaging.queues import Queues
+from groundplan.messaging.sources import DatabaseSource
 from groundplan.messaging.stats import QueueStats
 from groundplan.settings import Settings
 from groundplan.telemetry import Metrics, Telemetry
@@ -24,10 +28,7 @@ class WorkerPart:
         self,
         services: Services,
         calls: Calls,
-        home: DatabaseSource,
-        broker: Source | None,
-        relay: Relay | None,
-        deliveries: Deliveries,
+        broker: Broker | None,
         telemetry: Telemetry,
         metrics: Metrics,
         random: Random,
@@ -35,19 +36,33 @@ class WorkerPart:
         settings: Settings,
         name: str,
     ) -> None:
+        """``broker`` hands out what needs no look at other rows; without one the database hands out all."""
         self._services = services
         self._metrics = metrics
+        self._broker = broker
         self._grace = settings.drain_seconds
+        database, handlers = services.database, services.assembly.handlers
+        slots, lease = settings.worker_slots, float(settings.worker_lease_seconds)
+        queues: Queues = services.registry[Queues]
+        deliveries = Deliveries(database)
+        claims = Claims(database, lease=lease, worker=name)
+        home = DatabaseSource(
+            database, deliveries, claims, handlers, queues, lease=lease, beside_broker=broker is not None
+        )
+        brokered, relay = None, None
+        if broker is not None:
+            brokered = BrokerSource(database, broker, handlers, queues, lease=lease, worker=name)
+            relay = Relay(deliveries, claims, broker, handlers, queues)
         self._worker = Worker(
-            services.database,
+            database,
             home,
-            broker,
+            brokered,
             relay,
             deliveries,
-            services.assembly.handlers,
+            handlers,
             services.log,
-            slots=settings.worker_slots,
-            lease=settings.worker_lease_seconds,
+            slots=slots,
+            lease=lease,
         )
         self._runner = Runner(
             services, calls, deliveries, telemetry, random, worker=name, finished=self._worker.finished
@@ -55,6 +70,11 @@ class WorkerPart:
         self._gauges: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
+        if self._broker is not None:
+            try:
+                await self._broker.open()
+            except Unavailable as error:  # it comes back by itself, and until then the rows wait
+                self._services.log.error("broker is away", detail=error.detail)
         await self._worker.start(self._runner)
         self._gauges = asyncio.create_task(self._measure(), name="queue gauges")
 
@@ -63,6 +83,8 @@ class WorkerPart:
             self._gauges.cancel()
             await asyncio.gather(self._gauges, return_exceptions=True)
         await self._worker.stop(self._grace)
+        if self._broker is not None:
+            await self._broker.close()
 
     async def _measure(self) -> None:
         stats: QueueStats = self._services.registry[QueueStats]

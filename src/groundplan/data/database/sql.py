@@ -19,7 +19,7 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _SECONDS = re.compile(r"\bSECONDS\(:(\w+)\)")
 _NOW = re.compile(r"\bNOW\b")
 NOW_SQLITE = "now_in_microseconds"
-"""A function that every connection of ours knows: SQLite's own clock counts milliseconds, and many things fit in one."""
+"""A function that our connections know: SQLite's own clock counts milliseconds, and much fits in one."""
 
 
 class Sql:
