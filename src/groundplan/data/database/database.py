@@ -1,6 +1,5 @@
 """The database: readers, transactions and internal statements, on SQLite or PostgreSQL."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from groundplan.core.context import changed, current
 from groundplan.core.errors import GroundplanError, Invalid, TransactionOpen, Unavailable
 from groundplan.data.database import postgresql, sqlite
 from groundplan.data.database.link import Link
+from groundplan.data.database.links import Links
 from groundplan.data.database.sql import Dialect, Row, Sql
 from groundplan.data.database.statements import record_statements
 from groundplan.data.database.uow import Reader, Transaction
@@ -31,8 +31,6 @@ class Database:
         self._log = log
         self.dialect: Dialect = "sqlite" if self._url.get_backend_name() == "sqlite" else "postgresql"
         self._lock: sqlite.ProcessLock | None = None
-        self._link: type[sqlite.SqliteLink] | type[postgresql.PostgresqlLink]
-        self._writer_turn = asyncio.Lock()
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._listening: postgresql.Listener | None = None
         if self.dialect == "sqlite":
@@ -40,11 +38,15 @@ class Database:
             self._lock = sqlite.ProcessLock(path) if exclusive else None
             self._writer = _sqlite_engine(self._url, path, read_only=False, size=1)
             self._read = _sqlite_engine(self._url, path, read_only=True, size=pool_size)
-            self._internal_reads, self._link = self._read, sqlite.SqliteLink
+            self._writing = _links(self._writer, sqlite.SqliteLink, size=1, patience=None)
+            self._reading = _links(self._read, sqlite.SqliteLink, size=pool_size, patience=POOL_TIMEOUT_SECONDS)
         else:
             self._writer = postgresql.engine(self._url, pool_size, read_only=False)
             self._read = postgresql.engine(self._url, pool_size, read_only=True)
-            self._internal_reads, self._link = self._writer, postgresql.PostgresqlLink
+            self._writing = _links(
+                self._writer, postgresql.PostgresqlLink, size=pool_size, patience=POOL_TIMEOUT_SECONDS
+            )
+            self._reading = self._writing
         for engine in (self._writer, self._read):
             record_statements(engine.sync_engine)
 
@@ -63,6 +65,8 @@ class Database:
     async def close(self) -> None:
         if self._listening is not None:
             await self._listening.close()
+        self._writing.close()
+        self._reading.close()
         await self._read.dispose()
         await self._writer.dispose()
         if self._lock is not None:
@@ -85,20 +89,20 @@ class Database:
         now = current()
         if now is not None and now.in_transaction:
             raise TransactionOpen("A transaction is open already, and transactions do not nest.")
-        turn = self._writer_turn if self.dialect == "sqlite" else _NoTurn()
-        async with turn:
-            with changed(in_transaction=True):
-                async with self._linked(self._writer) as link:
-                    transaction = Transaction(link, tenant_id)
-                    try:
-                        await link.begin(tenant_id)
-                        yield transaction
-                        await transaction.finish()
-                    except BaseException as error:
-                        await transaction.undo()
-                        if (known := translated(error)) is not error:
-                            raise known from error
-                        raise
+        with changed(in_transaction=True):
+            link = await self._lent(self._writing)
+            transaction = Transaction(link, tenant_id)
+            try:
+                await link.begin(tenant_id)
+                yield transaction
+                await transaction.finish()
+            except BaseException as error:
+                await transaction.undo()
+                if (known := translated(error)) is not error:
+                    raise known from error
+                raise
+            finally:
+                self._writing.give(link)
         await transaction.run_after_commit(self._after_commit_failed)
 
     async def execute(self, sql: Sql, **values: Any) -> list[Row]:
@@ -106,13 +110,15 @@ class Database:
         if self.dialect == "sqlite" and not sql.reads:
             async with self.transaction(None) as transaction:
                 return await transaction.execute(sql, **values)
-        async with self._linked(self._internal_reads) as link:
-            try:
-                return await link.run(sql, values)
-            except Exception as error:
-                if (known := translated(error)) is not error:
-                    raise known from error
-                raise
+        link = await self._lent(self._reading)
+        try:
+            return await link.run(sql, values)
+        except Exception as error:
+            if (known := translated(error)) is not error:
+                raise known from error
+            raise
+        finally:
+            self._reading.give(link)
 
     async def listen(self, channel: str, heard: Callable[[], None]) -> None:
         """Calls ``heard`` after every ``notify`` of the channel, from this process or, on PostgreSQL, any other."""
@@ -129,29 +135,28 @@ class Database:
         if self.dialect == "postgresql":
             await self.execute(_NOTIFY, channel=channel)
 
-    @asynccontextmanager
-    async def _linked(self, engine: AsyncEngine) -> AsyncIterator[Link]:
+    async def _lent(self, links: Links) -> Link:
         try:
-            link = self._link(engine, await engine.raw_connection())
+            return await links.take()
         except OSError as error:
             raise Unavailable("The database cannot be reached.") from error
         except Exception as error:
             if (known := translated(error)) is not error:
                 raise known from error
             raise
-        try:
-            yield link
-        finally:
-            link.release()
 
     def _after_commit_failed(self, error: Exception) -> None:
         if self._log is not None:
             self._log.error("after-commit hook failed", error=type(error).__name__, detail=str(error)[:500])
 
 
-class _NoTurn:
-    async def __aenter__(self) -> None: ...
-    async def __aexit__(self, *_: object) -> None: ...
+def _links(
+    engine: AsyncEngine, kind: Callable[[AsyncEngine, Any], Link], *, size: int, patience: float | None
+) -> Links:
+    async def make() -> Link:
+        return kind(engine, await engine.raw_connection())
+
+    return Links(make, size=size, patience=patience)
 
 
 def translated(error: BaseException) -> GroundplanError | BaseException:

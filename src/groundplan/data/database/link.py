@@ -35,14 +35,17 @@ class Link(Protocol):
     async def commit(self, last: Last | None) -> None: ...
 
     async def rollback(self) -> None:
-        """Never raises: a connection that cannot roll back is thrown away, which does it too."""
+        """Never raises: a connection that cannot roll back is not sound, and discarding it does it too."""
         ...
 
     def for_session(self) -> AsyncConnection: ...
 
-    def release(self) -> None:
-        """Gives the connection back to its pool."""
+    @property
+    def is_sound(self) -> bool:
+        """Whether another unit of work may have it: it is open, and no transaction is."""
         ...
+
+    def discard(self) -> None: ...
 
 
 def shared_with_session(engine: AsyncEngine, pooled: Any) -> AsyncConnection:

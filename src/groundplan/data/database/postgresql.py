@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -77,19 +78,19 @@ class PostgresqlLink:
         _check(answer)
 
     async def rollback(self) -> None:
-        try:
+        with suppress(Exception):
             if self._driver.is_in_transaction():
                 await self._driver.execute("ROLLBACK")
-        except Exception:
-            self._pooled.invalidate()
 
     def for_session(self) -> AsyncConnection:
         return shared_with_session(self._engine, self._pooled)
 
-    def release(self) -> None:
-        if self._driver.is_closed() or self._driver.is_in_transaction():
-            self._pooled.invalidate()
-        self._pooled.close()
+    @property
+    def is_sound(self) -> bool:
+        return not (self._driver.is_closed() or self._driver.is_in_transaction())
+
+    def discard(self) -> None:
+        self._pooled.invalidate()
 
 
 def _check(answer: str) -> None:

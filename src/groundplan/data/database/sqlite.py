@@ -128,8 +128,12 @@ class SqliteLink:
     def for_session(self) -> AsyncConnection:
         return shared_with_session(self._engine, self._pooled)
 
-    def release(self) -> None:
-        self._pooled.close()
+    @property
+    def is_sound(self) -> bool:
+        return not self._raw.in_transaction
+
+    def discard(self) -> None:
+        self._pooled.invalidate()
 
 
 def creator(path: Path, *, read_only: bool) -> Callable[..., Any]:
