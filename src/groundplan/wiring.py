@@ -37,6 +37,7 @@ from groundplan.messaging.dead_letter_groups import DeadLetterGroups
 from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.log import EventLog
 from groundplan.messaging.outbox import Outbox
+from groundplan.messaging.progress import ProgressBoard
 from groundplan.messaging.queues import Queues
 from groundplan.messaging.stats import QueueStats
 from groundplan.net.client import Outbound
@@ -209,6 +210,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         DeadLetterGroups(database),
         QueueStats(database, assembly.handlers, parts.broker),
         Queues(database, clock),
+        ProgressBoard(database),
         EventLog(database),
         Catalogue(assembly.features),
         Assertions(settings.secret_key, clock),

@@ -4,7 +4,25 @@ from groundplan.app.application import App
 from groundplan.app.context import Context
 from groundplan.app.feature import Feature, Objective
 from groundplan.app.page import Page, Redirect
+from groundplan.core.errors import Cancel, Snooze
 from groundplan.core.retry import Retry
+from groundplan.messaging.handlers import Rate, Unique
 from groundplan.messaging.message import Event, Job
+from groundplan.messaging.schedules import Tick
 
-__all__ = ["App", "Context", "Event", "Feature", "Job", "Objective", "Page", "Redirect", "Retry"]
+__all__ = [
+    "App",
+    "Cancel",
+    "Context",
+    "Event",
+    "Feature",
+    "Job",
+    "Objective",
+    "Page",
+    "Rate",
+    "Redirect",
+    "Retry",
+    "Snooze",
+    "Tick",
+    "Unique",
+]

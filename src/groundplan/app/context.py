@@ -27,6 +27,7 @@ from groundplan.integrations.mail.port import Mail
 from groundplan.integrations.payments.port import Payments
 from groundplan.messaging.message import Envelope, Event, Job
 from groundplan.messaging.outbox import Draft
+from groundplan.messaging.progress import ProgressBoard
 from groundplan.security.principal import EVERYTHING, Tenant, User, allows
 from groundplan.settings import Settings
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+PROGRESS_SECONDS = 0.5
 Acknowledge = Callable[[Transaction], None]
 
 
@@ -53,6 +55,7 @@ class Context:
         request: Request | None = None,
         idempotency_key: str | None = None,
         message_id: UUID | None = None,
+        handler: str | None = None,
         acknowledge: Acknowledge | None = None,
     ) -> None:
         """``system`` may do everything in the tenant; ``acknowledge`` ends the handler's one write transaction."""
@@ -65,12 +68,15 @@ class Context:
         self._draft: Draft | None = None
         self._acknowledge = acknowledge
         self._is_page = False
+        self._next_progress = 0.0
         self.acknowledged = False
+        self.reported = False
         self.user = user
         self.system = system
         self.request = request
         self.idempotency_key = idempotency_key
         self.message_id = message_id
+        self.handler = handler
 
     # Who and where
 
@@ -154,6 +160,22 @@ class Context:
         if self._draft is None:
             raise TransactionMissing("A job is a part of a transaction: enqueue it inside one.")
         return self._draft.enqueue(job, delay=delay, partition_key=partition_key)
+
+    async def progress(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Says how far this job is; at most twice a second it is written down. Before the transaction, not in it."""
+        if self.message_id is None or self.handler is None:
+            raise Misuse("Only a handler or a job has progress.")
+        refuse_open_transaction("ctx.progress")
+        now = self._services.clock.monotonic()
+        if now < self._next_progress and done != total:
+            return
+        self._next_progress = now + PROGRESS_SECONDS
+        self.reported = True
+        tenant_id = self._tenant.id if self._tenant else None
+        user_id = self.user.id if self.user else None
+        await self.service(ProgressBoard).report(
+            self.message_id, self.handler, tenant_id, user_id, done=done, total=total, note=note
+        )
 
     def audit(self, action: str, subject: str, **detail: Any) -> None:
         """Notes who did what, in the transaction of the act."""

@@ -3,12 +3,13 @@
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from groundplan.app.route import Declaration, Kind
 from groundplan.core.retry import Retry
-from groundplan.messaging.handlers import Handler
+from groundplan.messaging.handlers import Handler, Rate, Unique
 from groundplan.messaging.message import Event, Job, Message
+from groundplan.messaging.schedules import Schedule, Tick
 
 F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound=Event)
@@ -42,6 +43,20 @@ class WriteOptions(TypedDict, total=False):
     transaction: bool
     """False for one that calls the outside: it opens its own, short one."""
     status: int | None
+
+
+class HandlerOptions(TypedDict, total=False):
+    """How a handler runs, in a worker."""
+
+    retry: Retry
+    timeout: float
+    """Seconds; under 0.8 of the worker's lease."""
+    queue: str
+    priority: int
+    """Lower runs first; 100 is normal."""
+    concurrency: int | None
+    """The most that run at once, over all workers."""
+    rate: Rate | None
 
 
 class Feature:
@@ -97,30 +112,29 @@ class Feature:
         """POST /webhooks/in/{source}: takes ``data: bytes`` as sent; the function verifies the signature itself."""
         return self._route("webhook", "POST", f"/{source}", public=True, transaction=False)
 
-    def on(
-        self,
-        event: type[Event],
-        *,
-        name: str,
-        retry: Retry | None = None,
-        timeout: float = 30.0,
-        queue: str = "default",
-        priority: int = 100,
-    ) -> Callable[[F], F]:
-        """Runs for every ``event``, in a worker. ``timeout`` in seconds."""
-        return self._handler(event, "event", name, retry, timeout, queue, priority)
+    def on(self, event: type[Event], *, name: str, **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
+        """Runs for every ``event``, in a worker, under a name that outlives renames in the code."""
+        return self._handler(event, "event", name, **options)
 
     def job(
+        self, job: type[Job], *, name: str, unique: Unique | None = None, **options: Unpack[HandlerOptions]
+    ) -> Callable[[F], F]:
+        """Runs once for each ``job`` that is enqueued; ``unique`` leaves out those that are waiting already."""
+        return self._handler(job, "job", name, unique=unique, **options)
+
+    def schedule(
         self,
-        job: type[Job],
+        cron: str,
         *,
         name: str,
-        retry: Retry | None = None,
-        timeout: float = 30.0,
-        queue: str = "default",
-        priority: int = 100,
+        timezone: str = "UTC",
+        missed: Literal["once", "skip", "all"] = "once",
+        every_tenant: bool = False,
+        **options: Unpack[HandlerOptions],
     ) -> Callable[[F], F]:
-        return self._handler(job, "job", name, retry, timeout, queue, priority)
+        """Runs with a ``Tick`` at every tick of ``cron``, once whatever the number of workers, or once per tenant."""
+        when = Schedule(cron, timezone, missed, every_tenant)
+        return self._handler(Tick, "job", name, schedule=when, **options)
 
     def fault(self, name: str, title: str, event: type[E]) -> Callable[[Callable[[E], E]], Callable[[E], E]]:
         def collect(spoil: Callable[[E], E]) -> Callable[[E], E]:
@@ -153,13 +167,13 @@ class Feature:
         message: type[Message],
         kind: str,
         name: str,
-        retry: Retry | None,
-        timeout: float,
-        queue: str,
-        priority: int,
+        *,
+        unique: Unique | None = None,
+        schedule: Schedule | None = None,
+        **options: Unpack[HandlerOptions],
     ) -> Callable[[F], F]:
         def collect(function: F) -> F:
-            self.handlers.append(Handler(name, message, function, kind, retry or Retry(), timeout, queue, priority))
+            self.handlers.append(Handler(name, message, function, kind, unique=unique, schedule=schedule, **options))
             return function
 
         return collect

@@ -2,11 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from groundplan.core.errors import ConfigurationError
 from groundplan.core.retry import Retry
 from groundplan.messaging.message import Message, message_name, missing_steps
+
+if TYPE_CHECKING:
+    from groundplan.messaging.schedules import Schedule
 
 NORMAL_PRIORITY = 100
 
@@ -48,6 +51,7 @@ class Handler:
     """The most that run at once, over all workers."""
     rate: Rate | None = None
     unique: Unique | None = None
+    schedule: "Schedule | None" = None
 
     @property
     def message_name(self) -> str:
@@ -81,7 +85,9 @@ class Handlers:
         if handler.name in self._by_name:
             raise ConfigurationError(f"Two handlers are named {handler.name!r}. Give one of them another name.")
         self._by_name[handler.name] = handler
-        if handler.kind == "job":
+        if handler.schedule is not None:
+            handler.schedule.check(handler.name)
+        elif handler.kind == "job":
             if handler.message_name in self._job_handlers:
                 raise ConfigurationError(f"The job {handler.message_name!r} has two handlers; a job has exactly one.")
             self._job_handlers[handler.message_name] = handler

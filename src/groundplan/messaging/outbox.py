@@ -127,6 +127,10 @@ class Draft:
         """``delay`` in seconds, by the application's clock."""
         return self._add(job, partition_key, self._outbox.job_handler(job), delay)
 
+    def run(self, handler: Handler, message: Job) -> UUID:
+        """A delivery to this handler, whatever else handles such messages."""
+        return self._add(message, None, handler, 0.0)
+
     def __len__(self) -> int:
         return len(self._items)
 

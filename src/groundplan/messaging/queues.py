@@ -1,6 +1,9 @@
-"""Queues that are paused: their deliveries wait, wherever they are, until somebody resumes them."""
+"""What people do to a queue: pause it, resume it, cancel a message in it."""
+
+from uuid import UUID
 
 from groundplan.core.clock import Clock
+from groundplan.core.errors import NotFound
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
@@ -32,6 +35,15 @@ class Queues:
         await self._set(transaction, name, paused=0)
         transaction.after_commit(lambda: self._database.notify(WAKE_CHANNEL))
 
+    async def cancel(self, transaction: Transaction, message_id: UUID) -> None:
+        """Takes a message out of the queue; a handler that runs already is stopped, and its effects are refused.
+
+        Raises:
+            NotFound: it is done, dead, unknown, or at a broker, which takes nothing back.
+        """
+        if not await transaction.execute(_CANCEL, id=message_id):
+            raise NotFound(f"There is no message {message_id} in the queue. It may be done, dead, or at the broker.")
+
     async def _set(self, transaction: Transaction, name: str, *, paused: int) -> None:
         await transaction.execute(_SET, name=name, paused=paused)
         transaction.after_commit(self._forget)
@@ -41,5 +53,6 @@ class Queues:
 
 
 _PAUSED = Sql("SELECT name FROM queues WHERE paused = 1")
+_CANCEL = Sql("DELETE FROM deliveries WHERE id = :id RETURNING id")
 _SET = Sql("""INSERT INTO queues (name, paused) VALUES (:name, :paused)
     ON CONFLICT (name) DO UPDATE SET paused = excluded.paused""")

@@ -15,12 +15,16 @@ from groundplan.messaging.dead_letters import DeadLetters
 from groundplan.messaging.deliveries import Deliveries
 from groundplan.messaging.handoff import BrokerSource, Relay
 from groundplan.messaging.queues import Queues
+from groundplan.messaging.schedules import LONGEST_WAIT_SECONDS, Scheduler
 from groundplan.messaging.sources import DatabaseSource
 from groundplan.messaging.stats import QueueStats
+from groundplan.messaging.sweep import sweep
 from groundplan.settings import Settings
 from groundplan.telemetry import Metrics, Telemetry
 
 GAUGE_SECONDS = 5.0
+SWEEP_SECONDS = 600.0
+SHORTEST_WAIT_SECONDS = 0.05
 
 
 class WorkerPart:
@@ -67,7 +71,8 @@ class WorkerPart:
         self._runner = Runner(
             services, calls, deliveries, telemetry, random, worker=name, finished=self._worker.finished
         )
-        self._gauges: asyncio.Task[None] | None = None
+        self._scheduler = Scheduler(database, services.outbox, handlers)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         if self._broker is not None:
@@ -76,15 +81,37 @@ class WorkerPart:
             except Unavailable as error:  # it comes back by itself, and until then the rows wait
                 self._services.log.error("broker is away", detail=error.detail)
         await self._worker.start(self._runner)
-        self._gauges = asyncio.create_task(self._measure(), name="queue gauges")
+        await self._scheduler.prepare()
+        self._tasks = [
+            asyncio.create_task(self._measure(), name="queue gauges"),
+            asyncio.create_task(self._tick(), name="schedules"),
+            asyncio.create_task(self._sweep(), name="sweep"),
+        ]
 
     async def close(self) -> None:
-        if self._gauges is not None:
-            self._gauges.cancel()
-            await asyncio.gather(self._gauges, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._worker.stop(self._grace)
         if self._broker is not None:
             await self._broker.close()
+
+    async def _tick(self) -> None:
+        while True:
+            wait = LONGEST_WAIT_SECONDS
+            try:
+                wait = await self._scheduler.fire_due()
+            except Exception as error:
+                self._services.log.error("schedules not looked at", error=type(error).__name__, detail=str(error)[:500])
+            await asyncio.sleep(max(wait, SHORTEST_WAIT_SECONDS))
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await sweep(self._services.database)
+            except Exception as error:
+                self._services.log.warning("nothing swept", error=type(error).__name__, detail=str(error)[:500])
+            await asyncio.sleep(SWEEP_SECONDS)
 
     async def _measure(self) -> None:
         stats: QueueStats = self._services.registry[QueueStats]

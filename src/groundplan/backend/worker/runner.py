@@ -19,6 +19,7 @@ from groundplan.data.database.database import translated
 from groundplan.messaging.deliveries import Deliveries, Failure
 from groundplan.messaging.handlers import Handler
 from groundplan.messaging.message import Delivery, decode
+from groundplan.messaging.progress import ProgressBoard, State
 from groundplan.messaging.sources import Source
 from groundplan.security.principal import Tenant
 from groundplan.telemetry import RequestRecord, Telemetry
@@ -104,14 +105,19 @@ class Runner:
     ) -> None:
         message = decode(handler.message, delivery.payload, delivery.version)
         context = await self._context(delivery, tenant, source)
+        state: State = "failed"
         try:
             await self.deadlines.limit(task, handler.timeout, handler.function(context, message))
+            state = "done"
         except Exception as error:
             if not context.acknowledged:
                 raise
+            state = "done"
             self._services.log.error("handler failed after its commit", handler=handler.name, detail=str(error))
         finally:
             await context.release()
+            if context.reported:
+                await self._services.registry[ProgressBoard].end(delivery.id, state)
         if not context.acknowledged or source.confirms_apart:
             self._finished(delivery, source)
 
@@ -127,6 +133,7 @@ class Runner:
             user=user,
             system=user is None,
             message_id=delivery.id,
+            handler=delivery.handler,
             acknowledge=lambda transaction: source.acknowledge(transaction, delivery),
         )
 
