@@ -97,14 +97,20 @@ class BrokerSource:
         self._held: dict[UUID, Received] = {}
 
     async def take(self, slots: int) -> list[Delivery]:
+        return await self._receive(slots, 0.0)
+
+    async def first(self) -> list[Delivery]:
+        return await self._receive(1, RECEIVE_SECONDS)
+
+    async def _receive(self, most: int, wait: float) -> list[Delivery]:
         paused = await self._queues.paused()
         names = [name for name in self._names if name not in paused]
         if not names:
-            await asyncio.sleep(RECEIVE_SECONDS)
+            await asyncio.sleep(wait)
             return []
         taken = []
         again: list[tuple[Delivery, Received]] = []
-        for received in await self._broker.receive(names, slots, RECEIVE_SECONDS):
+        for received in await self._broker.receive(names, most, wait):
             delivery = _delivery(received)
             if delivery.id in self._held:  # handed out again while it runs here: from now on this receipt counts
                 self._held[delivery.id] = received

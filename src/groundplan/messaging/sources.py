@@ -16,12 +16,16 @@ Write = Callable[[Transaction], Awaitable[None]]
 
 class Source(Protocol):
     waits: bool
-    """Whether ``take`` waits a while for the first delivery, instead of returning with none."""
+    """Whether ``first`` waits by itself; what comes to the database is told by a notification."""
     confirms_apart: bool
     """Whether ``finish`` is due even where the handler's own transaction held the acknowledgement."""
 
     async def take(self, slots: int) -> list[Delivery]:
-        """Never more than ``slots``: a lease that waits for a slot may run out before its handler starts."""
+        """At once, and never more than ``slots``: a lease that waits for one may run out before its handler starts."""
+        ...
+
+    async def first(self) -> list[Delivery]:
+        """The next one, if it comes within a second or so."""
         ...
 
     async def renew(self, held: Sequence[Delivery]) -> set[Lease]:
@@ -83,6 +87,9 @@ class DatabaseSource:
                 self._free, slots - len(taken), paused=paused, direct_only=self._beside_broker
             )
         return taken
+
+    async def first(self) -> list[Delivery]:
+        return []
 
     async def take_suspect(self) -> Delivery | None:
         """One that must run alone, because its workers have died."""

@@ -96,7 +96,7 @@ class Runner:
                 trace_id=delivery.trace_id,
                 worker=self._worker,
             )
-            again = await self._end_badly(delivery, handler, source, error, failure)
+            again = await self._end_badly(delivery, handler, source, raised, error, failure)
             return again, None if isinstance(error, (Snooze, Cancel)) else error
         return None, None
 
@@ -138,7 +138,13 @@ class Runner:
         )
 
     async def _end_badly(
-        self, delivery: Delivery, handler: Handler, source: Source, error: GroundplanError, failure: Failure
+        self,
+        delivery: Delivery,
+        handler: Handler,
+        source: Source,
+        raised: Exception,
+        error: GroundplanError,
+        failure: Failure,
     ) -> float | None:
         deliveries = self._deliveries
         facts: dict[str, Any] = {"handler": handler.name, "attempt": delivery.attempt, "error": failure.error}
@@ -150,7 +156,7 @@ class Runner:
             await source.settle(delivery, lambda t: deliveries.cancel(t, delivery, failure))
             self._services.log.info("message cancelled by its handler", detail=failure.detail, **facts)
             return None
-        if reason := _reason_to_give_up(delivery, handler, error):
+        if reason := _reason_to_give_up(delivery, handler, raised, error):
             await source.settle(delivery, lambda t: deliveries.bury(t, delivery, failure, reason=reason))
             self._telemetry.gave_up(handler.name, reason)
             self._services.log.error("message gave up", reason=reason, detail=failure.detail, **facts)
@@ -222,11 +228,11 @@ def _record_spans(delivery: Delivery, done: RequestRecord, parent_id: str) -> No
     )
 
 
-def _reason_to_give_up(delivery: Delivery, handler: Handler, error: GroundplanError) -> str:
+def _reason_to_give_up(delivery: Delivery, handler: Handler, raised: Exception, error: GroundplanError) -> str:
     """Empty where the message is to be tried again."""
     if isinstance(error, InvalidPayload):
         return "invalid"
-    if not error.retryable or handler.retry.refuses(error.__cause__ or error):
+    if not error.retryable or handler.retry.refuses(raised):
         return "not retryable"
     return "exhausted" if delivery.attempt >= handler.retry.attempts else ""
 
@@ -237,6 +243,4 @@ def _as_groundplan_error(raised: Exception, handler: Handler) -> GroundplanError
         return error
     if isinstance(error, TimeoutError):
         return DeadlineExceeded(f"{handler.name} took longer than its {handler.timeout:g} s.")
-    unknown = GroundplanError(f"{type(error).__name__}: {error}")
-    unknown.__cause__ = error
-    return unknown
+    return GroundplanError(f"{type(error).__name__}: {error}")

@@ -69,9 +69,8 @@ class Slots:
             if held.task is not None and held in self._held:
                 held.task.cancel()
 
-    async def room(self, *, share: float) -> int:
-        """Waits for free slots, and a moment longer for a good many of them; at most ``share`` of all."""
-        most = max(1, int(self._count * share))
+    async def room(self) -> int:
+        """Waits for free slots, and a moment longer for a good many of them."""
         while self._free < 1:
             await self._changed()
         if self._free < self._count // 4:
@@ -79,7 +78,7 @@ class Slots:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     while self._free < self._count // 4:
                         await self._changed()
-        return min(most, self._free)
+        return self._free
 
     @contextmanager
     def reserved(self, count: int) -> Iterator[None]:

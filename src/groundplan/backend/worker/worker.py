@@ -50,8 +50,7 @@ class Worker:
         self._log = log
         self._lease = lease
         self._slots = Slots(slots, handlers, self._look_again, log)
-        self._wake = asyncio.Event()
-        self._wake_relay = asyncio.Event()
+        self._wakes: dict[object, asyncio.Event] = {each: asyncio.Event() for each in (*self._sources, relay)}
         self._stopping = False
         self._alone = asyncio.Event()
         self._alone.set()
@@ -86,6 +85,7 @@ class Worker:
         """Takes nothing more, waits up to ``grace`` seconds for what runs, gives the rest back."""
         self._stopping = True
         self._wake_up()
+        self._alone.set()
         await self._slots.nothing_reserved()  # what is being taken would be lost until its lease runs out
         await _cancel(self._takers)
         unfinished = await self._slots.stop(grace)
@@ -98,12 +98,16 @@ class Worker:
     async def _take_loop(self, source: Source) -> None:
         while not self._stopping:
             await self._alone.wait()
-            wanted = await self._slots.room(share=0.75 if source.waits else 1.0)
+            wanted = await self._slots.room()
+            self._wakes[source].clear()
+            taken = await self._guard(lambda: self._take(source, wanted), [])  # noqa: B023
+            if len(taken) == wanted:
+                continue
             if not source.waits:
-                self._wake.clear()
-            taken = await self._guard(lambda: self._take(source, wanted), ())  # noqa: B023
-            if len(taken) < wanted and not source.waits:
-                await _woken(self._wake)
+                await _woken(self._wakes[source])
+            elif not taken:
+                for delivery in await self._guard(source.first, []):  # it may have to wait for a slot, and is renewed
+                    self._slots.put(delivery, source)
 
     async def _take(self, source: Source, wanted: int) -> list[Delivery]:
         with self._slots.reserved(wanted):
@@ -114,13 +118,13 @@ class Worker:
 
     async def _relay_loop(self, relay: Relay) -> None:
         while not self._stopping:
-            self._wake_relay.clear()
+            self._wakes[relay].clear()
             if not await self._guard(relay.hand_over, False):
-                await _woken(self._wake_relay)
+                await _woken(self._wakes[relay])
 
     def _wake_up(self) -> None:
-        self._wake.set()
-        self._wake_relay.set()
+        for wake in self._wakes.values():
+            wake.set()
 
     def _look_again(self, seconds: float) -> None:
         """Something may be ready then that no notification tells of."""
