@@ -102,10 +102,10 @@ class Telemetry:
 
     def _hand_over(self, context: RequestContext, done: RequestRecord, keep: bool) -> None:
         spans = [self._shown(span) for span in context.spans] if keep else []
-        line = _line_of(done)
         for sink in self._sinks:
             sink.requests((done,))
-            sink.logs((line,))
+            if done.kind != "handler" or done.error:
+                sink.logs((_line_of(done),))
             if spans:
                 sink.spans(spans)
 

@@ -1,17 +1,19 @@
 """The database: readers, transactions and internal statements, on SQLite or PostgreSQL."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from groundplan.core.context import changed, current
+from groundplan.core.context import RequestContext, current, entered
 from groundplan.core.errors import GroundplanError, Invalid, TransactionOpen, Unavailable
 from groundplan.data.database import postgresql, sqlite
 from groundplan.data.database.link import Link
@@ -78,32 +80,14 @@ class Database:
     def reader(self, tenant_id: UUID | None) -> Reader:
         return Reader(self._read, tenant_id)
 
-    @asynccontextmanager
-    async def transaction(self, tenant_id: UUID | None) -> AsyncIterator[Transaction]:
+    def transaction(self, tenant_id: UUID | None) -> AbstractAsyncContextManager[Transaction]:
         """Commits at the end of the block, rolls back if it raises.
 
         Raises:
             TransactionOpen: one is open already in this work.
             Unavailable: the database is away, or every connection stayed in use.
         """
-        now = current()
-        if now is not None and now.in_transaction:
-            raise TransactionOpen("A transaction is open already, and transactions do not nest.")
-        with changed(in_transaction=True):
-            link = await self._lent(self._writing)
-            transaction = Transaction(link, tenant_id)
-            try:
-                await link.begin(tenant_id)
-                yield transaction
-                await transaction.finish()
-            except BaseException as error:
-                await transaction.undo()
-                if (known := translated(error)) is not error:
-                    raise known from error
-                raise
-            finally:
-                self._writing.give(link)
-        await transaction.run_after_commit(self._after_commit_failed)
+        return _Block(self, tenant_id)
 
     async def execute(self, sql: Sql, **values: Any) -> list[Row]:
         """Runs one internal statement by itself."""
@@ -148,6 +132,58 @@ class Database:
     def _after_commit_failed(self, error: Exception) -> None:
         if self._log is not None:
             self._log.error("after-commit hook failed", error=type(error).__name__, detail=str(error)[:500])
+
+
+class _Block:
+    """An ``async with`` around a transaction."""
+
+    __slots__ = ("_database", "_inside", "_link", "_tenant_id", "_transaction")
+
+    def __init__(self, database: Database, tenant_id: UUID | None) -> None:
+        self._database = database
+        self._tenant_id = tenant_id
+
+    async def __aenter__(self) -> Transaction:
+        now = current()
+        if now is not None and now.in_transaction:
+            raise TransactionOpen("A transaction is open already, and transactions do not nest.")
+        self._link = await self._database._lent(self._database._writing)
+        self._transaction = Transaction(self._link, self._tenant_id)
+        self._inside = entered(msgspec.structs.replace(now or RequestContext(), in_transaction=True))
+        self._inside.__enter__()
+        try:
+            await self._link.begin(self._tenant_id)
+        except BaseException as error:
+            await self._undo(error)
+            raise
+        return self._transaction
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            await self._undo(error)
+            return
+        try:
+            await self._transaction.finish()
+        except BaseException as failed:
+            await self._undo(failed)
+            raise
+        self._leave()
+        await self._transaction.run_after_commit(self._database._after_commit_failed)
+
+    async def _undo(self, error: BaseException) -> None:
+        """Raises what the rest of the house understands in the error's place, where there is such."""
+        try:
+            await self._transaction.undo()
+        finally:
+            self._leave()
+        if (known := translated(error)) is not error:
+            raise known from error
+
+    def _leave(self) -> None:
+        self._inside.__exit__()
+        self._database._writing.give(self._link)
 
 
 def _links(

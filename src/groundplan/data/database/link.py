@@ -3,7 +3,8 @@
 Objects are SQLAlchemy's all the same: a session works on the same connection, inside the transaction begun here.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -51,3 +52,13 @@ class Link(Protocol):
 def shared_with_session(engine: AsyncEngine, pooled: Any) -> AsyncConnection:
     """SQLAlchemy's view of a connection that is checked out already; its engine leaves transactions to us."""
     return AsyncConnection(engine, Connection(engine.sync_engine, connection=pooled))
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Awaits it even where the caller is cancelled meanwhile, and only then lets the cancellation through."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

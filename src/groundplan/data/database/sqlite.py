@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from groundplan.core.errors import ConfigurationError
-from groundplan.data.database.link import Last, shared_with_session
+from groundplan.data.database.link import Last, shared_with_session, to_its_end
 from groundplan.data.database.sql import NOW_SQLITE, Row, Sql
 from groundplan.data.database.statements import measured
 
@@ -119,7 +119,7 @@ class SqliteLink:
         if last is not None and not await self.run(last.sql, last.values):
             raise last.otherwise
         with measured("COMMIT"):
-            await asyncio.to_thread(self._raw.commit)
+            await to_its_end(asyncio.to_thread(self._raw.commit))  # the thread goes on, whatever the caller does
 
     async def rollback(self) -> None:
         if self._raw.in_transaction:

@@ -1,13 +1,12 @@
 """Units of work: a Reader holds no transaction open, a Transaction is one, and ends committed or without a trace."""
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from groundplan.core.context import current
-from groundplan.data.database.link import Last, Link
+from groundplan.data.database.link import Last, Link, to_its_end
 from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.tenancy import LazySession
 
@@ -60,17 +59,16 @@ class Transaction:
         self._after.append(act)
 
     async def finish(self) -> None:
-        """Flush, hooks, commit. A cancelled caller does not tear the commit apart."""
+        """Flush, hooks, commit. A cancelled caller does not tear apart a commit that others are to be told of."""
         await self._flush()
         for act in self._before:
             await act(self)
             await self._flush()
-        commit = asyncio.ensure_future(self._link.commit(self._last))
         try:
-            await asyncio.shield(commit)
-        except asyncio.CancelledError:
-            await commit
-            raise
+            if self._after:
+                await to_its_end(self._link.commit(self._last))
+            else:
+                await self._link.commit(self._last)
         finally:
             await self._close()
         if (context := current()) is not None:
