@@ -43,12 +43,17 @@ class Database:
             self._writing = _links(self._writer, sqlite.SqliteLink, size=1, patience=None)
             self._reading = _links(self._read, sqlite.SqliteLink, size=pool_size, patience=POOL_TIMEOUT_SECONDS)
         else:
-            self._writer = postgresql.engine(self._url, pool_size, read_only=False)
+            self._writer = postgresql.engine(self._url, max(2, pool_size), read_only=False)
             self._read = postgresql.engine(self._url, pool_size, read_only=True)
+            # Apart from transactions, or a claim would wait behind all the handlers that it is to feed.
+            apart = max(1, pool_size // 4)
             self._writing = _links(
-                self._writer, postgresql.PostgresqlLink, size=pool_size, patience=POOL_TIMEOUT_SECONDS
+                self._writer,
+                postgresql.PostgresqlLink,
+                size=max(1, pool_size - apart),
+                patience=POOL_TIMEOUT_SECONDS,
             )
-            self._reading = self._writing
+            self._reading = _links(self._writer, postgresql.PostgresqlLink, size=apart, patience=POOL_TIMEOUT_SECONDS)
         for engine in (self._writer, self._read):
             record_statements(engine.sync_engine)
 
