@@ -66,7 +66,6 @@ ADAPTERS = {
 BROKERS = {
     "nats": "groundplan.data.queue.nats:NatsBroker",
     "redis": "groundplan.data.queue.redis:RedisBroker",
-    "amqp": "groundplan.data.queue.rabbitmq:RabbitmqBroker",
 }
 BARE_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
