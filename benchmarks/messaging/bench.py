@@ -51,6 +51,10 @@ class Trial:
             core=core,
         )
 
+    def fill(self) -> None:
+        with self.process("fill", core=None) as process:
+            process.wait(FILL_SECONDS)
+
     def worker(self) -> Worker:
         return self.process("work", core=self.core)
 
@@ -74,6 +78,7 @@ class Bench:
     """Where the servers keep their files."""
     synced: float
     """Milliseconds that its disk took for a page when the run began."""
+    _template: str = ""
     _brokers: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -128,10 +133,13 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
 
     @asynccontextmanager
-    async def trial(self, contender: Contender, jobs: int, *, filled: int | None = None) -> AsyncIterator[Trial]:
+    async def trial(
+        self, contender: Contender, jobs: int, *, filled: int | None = None, skip: int = 0
+    ) -> AsyncIterator[Trial]:
         """A fresh database with the contender's jobs waiting in it, or in its broker.
 
-        ``filled`` is how many of them are sent here, where the part sees to the others itself.
+        ``filled`` is how many of them are sent here, where the part sees to the others itself; ``skip`` how many
+        are done before the clock starts.
         """
         name = f"bench_{uuid4().hex[:12]}"
         programs = ready(self.folder, contender.environment, self.say) if contender.environment else None
@@ -140,7 +148,7 @@ class Bench:
             owner, app = self._database(contender, name, folder)
             broker = self.broker(contender.broker)
             jobs = max(1, int(jobs * contender.share))
-            task = Task(owner, broker, contender.kind, jobs, self.slots, folder / "meter.json")
+            task = Task(owner, broker, contender.kind, jobs, self.slots, skip, folder / "meter.json")
             ours = self._platform(app, broker) if contender.module == "ours" else {}
             postgresql = contender.engine == "postgresql"
             connection = await asyncpg.connect(_plain(self.postgres.url(name))) if postgresql else None
@@ -149,8 +157,8 @@ class Bench:
                     await connection.execute(f"SET ROLE {name}_owner; {effects.POSTGRESQL}; RESET ROLE")
                 first = task if filled is None else task._replace(jobs=filled)
                 trial = Trial(contender, first, connection, {**first.environment(), **ours}, folder, python, self.core)
-                with trial.process("fill", core=None) as process:
-                    process.wait(FILL_SECONDS)
+                if first.jobs:
+                    trial.fill()
                 yield Trial(contender, task, connection, {**task.environment(), **ours}, folder, python, self.core)
             finally:
                 if connection is not None:
@@ -161,8 +169,22 @@ class Bench:
         """As its owner and as the application see it."""
         if contender.engine == "sqlite":
             return (f"sqlite:///{folder / 'app.db'}",) * 2
-        urls = self.postgres.create_database(name)
+        template = self._migrated() if contender.module == "ours" else None
+        urls = self.postgres.create_database(name, template=template)
         return _plain(urls.owner), _plain(urls.app)
+
+    def _migrated(self) -> str:
+        """The name of a database with the platform's tables, to be copied."""
+        if not self._template:
+            self._template = "bench_migrated"
+            urls = self.postgres.create_database(self._template)
+            with self.place(self._template) as folder:
+                environment = self._platform(_plain(urls.app), "") | {"DATABASE_MIGRATE_URL": _plain(urls.owner)}
+                command = [sys.executable, "-m", "groundplan.cli", "migrate"]
+                log = folder / "migrate.log"
+                with Worker("groundplan migrate", command, environment, folder=folder, log=log, core=None) as migration:
+                    migration.wait(FILL_SECONDS)
+        return self._template
 
     def _platform(self, url: str, broker: str) -> dict[str, str]:
         settings = {"DATABASE_URL": url, "DATABASE_POOL_SIZE": str(self.slots + 2), "WORKER_SLOTS": str(self.slots)}

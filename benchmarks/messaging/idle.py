@@ -9,8 +9,8 @@ from benchmarks.messaging.drained import drained
 from benchmarks.messaging.machine import cpu_seconds
 from benchmarks.messaging.results import Figure, median, number
 
-SECONDS, QUICK_SECONDS = 10.0, 5.0
-REST_SECONDS = 2.0
+SECONDS, QUICK_SECONDS = 10.0, 3.0
+REST_SECONDS = 1.0
 START_SECONDS = 60.0
 MOST_PERCENT = 1.0
 ON = (("PostgreSQL", NOOP), ("SQLite", NOOP_SQLITE))

@@ -52,11 +52,11 @@ def described() -> str:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process so far. Raises BenchmarkFailed where the system does not tell."""
+    """Processor time of a process's threads so far. Raises BenchmarkFailed where the system does not tell."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError as error:
-        raise BenchmarkFailed(
-            f"The processor time of process {pid} is read from /proc, which Linux has: {error}"
-        ) from error
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        threads = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    except OSError:
+        threads = []
+    if not threads:
+        raise BenchmarkFailed("What an idle worker costs is read from /proc, which Linux has: leave it out with PARTS.")
+    return sum(int(thread.split()[0]) for thread in threads) / 1e9
