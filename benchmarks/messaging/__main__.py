@@ -8,6 +8,7 @@ SLOTS=10        handlers at a time, and connections, for every contender
 
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -49,6 +50,7 @@ def main() -> int:
 
 async def _run(console: Console, folder: Path, stack: ExitStack) -> int:
     quick = os.environ.get("QUICK", "") not in ("", "0")
+    shutil.rmtree(folder / "trials", ignore_errors=True)  # of a run that was broken off
     data = _data_folder(folder)
     tempfile.tempdir = str(data)  # the servers make their folders there: on the disk that holds the project
     postgres = stack.enter_context(PostgresServer(durable=True, max_connections=200))

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.messaging.environments import Say, ready
@@ -24,10 +24,11 @@ _APT_INSTALL = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "ra
 def nats(folder: Path, say: Say) -> Iterator[str]:
     """JetStream with a file store and the server's own defaults. Raises BenchmarkFailed."""
     program = ready(folder, "nats", say) / "nats-server"
-    store, port = Account().make_directory("nats-"), free_port()
-    command = [str(program), "--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(store)]
-    with _serving("nats-server", command, port, store, Account()):
-        yield f"nats://127.0.0.1:{port}"
+    port = free_port()
+    with _store(Account(), "nats-") as store:
+        command = [str(program), "--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(store)]
+        with _serving("nats-server", command, port, store, Account(), {}):
+            yield f"nats://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -35,33 +36,34 @@ def rabbitmq(folder: Path, say: Say) -> Iterator[str]:
     """A node of its own, under an unprivileged account; the system's service is not used. Raises BenchmarkFailed."""
     if not (RABBITMQ / "rabbitmq-server").is_file():
         _install_rabbitmq(say)
-    account = Account.unprivileged()
-    store = account.make_directory("rabbitmq-")
-    port, distribution, mapper = free_port(), free_port(), free_port()
-    config = store / "rabbitmq.conf"
+    account, port, mapper = Account.unprivileged(), free_port(), free_port()
+    with _store(account, "rabbitmq-") as store, ExitStack() as stack:
+        environment = _node(store, port, mapper)
+        commands = (("epmd", ["epmd"], mapper), ("rabbitmq-server", [str(RABBITMQ / "rabbitmq-server")], port))
+        for name, command, listening in commands:
+            stack.enter_context(_serving(name, command, listening, store, account, environment))
+        yield f"amqp://guest:guest@127.0.0.1:{port}//"
+
+
+def _node(store: Path, port: int, mapper: int) -> dict[str, str]:
+    """The environment of a node that has nothing in common with any other; Erlang's port mapper is its own too."""
+    config, plugins = store / "rabbitmq.conf", store / "enabled_plugins"
     config.write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\nlog.console = true\nlog.file = false\n")
-    (store / "enabled_plugins").write_text("[].\n")
-    environment = {
+    plugins.write_text("[].\n")
+    folders = {"MNESIA_BASE": "mnesia", "LOG_BASE": "log", "SCHEMA_DIR": "schema", "GENERATED_CONFIG_DIR": "generated"}
+    return {
         "HOME": str(store),
         "ERL_EPMD_PORT": str(mapper),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODENAME": f"bench{port}@localhost",
-        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_DIST_PORT": str(free_port()),
         "RABBITMQ_BASE": str(store),
-        "RABBITMQ_MNESIA_BASE": str(store / "mnesia"),
-        "RABBITMQ_LOG_BASE": str(store / "log"),
-        "RABBITMQ_SCHEMA_DIR": str(store / "schema"),
-        "RABBITMQ_GENERATED_CONFIG_DIR": str(store / "generated"),
         "RABBITMQ_CONFIG_FILE": str(config),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(store / "enabled_plugins"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
         "RABBITMQ_CONF_ENV_FILE": str(store / "none"),
         "RABBITMQ_PID_FILE": str(store / "pid"),
+        **{f"RABBITMQ_{name}": str(store / folder) for name, folder in folders.items()},
     }
-    with _serving("rabbitmq-server", [str(RABBITMQ / "rabbitmq-server")], port, store, account, environment):
-        try:
-            yield f"amqp://guest:guest@127.0.0.1:{port}//"
-        finally:
-            subprocess.run(["epmd", "-port", str(mapper), "-kill"], capture_output=True, check=False)
 
 
 def _install_rabbitmq(say: Say) -> None:
@@ -78,19 +80,24 @@ def _install_rabbitmq(say: Say) -> None:
 
 
 @contextmanager
+def _store(account: Account, prefix: str) -> Iterator[Path]:
+    store = account.make_directory(prefix)
+    try:
+        yield store
+    finally:
+        shutil.rmtree(store, ignore_errors=True)
+
+
+@contextmanager
 def _serving(
-    name: str,
-    command: list[str],
-    port: int,
-    store: Path,
-    account: Account,
-    environment: dict[str, str] | None = None,
+    name: str, command: list[str], port: int, store: Path, account: Account, environment: dict[str, str]
 ) -> Iterator[None]:
-    log = store / "server.log"
+    """Once it listens on ``port``; stopped at the end of the block."""
+    log = store / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env=clean() | (environment or {}),
+            env=clean() | environment,
             cwd=store,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -114,7 +121,6 @@ def _serving(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        shutil.rmtree(store, ignore_errors=True)
 
 
 def _answers(port: int) -> bool:
