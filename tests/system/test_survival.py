@@ -19,8 +19,8 @@ def _mails(project: Path) -> list[dict[str, Any]]:
 def test_a_receipt_survives_the_death_of_the_process(
     platform: Any, project: Path, environment: dict[str, str], superuser: str
 ) -> None:
-    process = platform()
     ask(environment, "INSERT INTO queues (name, paused) VALUES ('default', 1)", url=superuser)
+    process = platform()
     shopper = Shopper(process.url).sign_in()
     page, _ = shopper.check_out()
     order = shopper.approve(page, twice="1")

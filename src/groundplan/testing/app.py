@@ -41,12 +41,23 @@ class RunningApp:
         """How many rows a platform table holds."""
         return int((await self.services.database.execute(Sql(f"SELECT COUNT(*) AS n FROM {table}")))[0].n)
 
+    async def until_rows(self, table: str, count: int) -> None:
+        """Waits until a platform table holds so many rows."""
+
+        async def reached() -> bool:
+            return await self.rows(table) == count
+
+        await until(reached)
+
     async def until_idle(self) -> None:
-        """Waits until nothing is ready, leased or about to be retried."""
+        """Waits until nothing is ready, leased, about to be retried, or at the broker."""
+        stats = self.services.registry[QueueStats]
 
         async def idle() -> bool:
-            rows = await self.services.registry[QueueStats].read()
-            return not any(row.ready + row.leased + row.retrying for row in rows)
+            for _ in range(2):  # a message may leave for the broker, or come home, between the two that are asked
+                if any(row.ready + row.leased + row.retrying for row in await stats.read()):
+                    return False
+            return True
 
         await until(idle)
 

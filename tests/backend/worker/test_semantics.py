@@ -143,12 +143,12 @@ async def test_so_many_start_in_a_while(house: House, tmp_path: Path, queue_url:
     house.feature.job(Chore, name="house.chore", rate=Rate(3, seconds=3600))(house.note)
     async with running(house.app, tmp_path, QUEUE_URL=queue_url, WORKER_SLOTS="8") as app:
         await enqueue(app, *range(5))
-        await until(lambda: len(house.done) == 3)
-        assert await app.rows("deliveries") == 2
+        await app.until_rows("deliveries", 2)
+        assert len(house.done) == 3
         await app.services.database.execute(Sql("UPDATE handler_limits SET at = at - SECONDS(:past)"), past=1800.0)
         await app.services.database.notify("groundplan_deliveries")
-        await until(lambda: len(house.done) == 4)
-        assert await app.rows("deliveries") == 1
+        await app.until_rows("deliveries", 1)
+        assert len(house.done) == 4
 
 
 async def test_a_delayed_job_waits(house: House, tmp_path: Path, queue_url: str) -> None:
