@@ -33,6 +33,7 @@ from groundplan.flags.overrides import Overrides
 from groundplan.integrations.mail.port import Mail, Message, Sent
 from groundplan.integrations.payments.port import Charge, Checkout, PaymentEvent, Payments
 from groundplan.messaging.outbox import Outbox
+from groundplan.messaging.progress import ProgressBoard
 from groundplan.security.audit import AuditLog
 from groundplan.security.principal import Tenant, User
 from groundplan.security.tenants import Tenants
@@ -104,6 +105,7 @@ class Stores:
             tenants=Tenants(database, clock),
             users=Users(database, clock),
             idempotency=Idempotency(database.dialect),
+            registry={ProgressBoard: ProgressBoard(database)},
         )
         self.services, self.calls = services, Calls(services)
         self.people: dict[str, User] = {}
@@ -128,8 +130,16 @@ class Stores:
         user = self.people[f"{name}@{tenant.slug}.example"]
         return Context(self.services, self.calls, tenant=tenant, user=user, idempotency_key=key or uuid4().hex)
 
-    def worker(self, tenant: Tenant | None = None) -> Context:
-        return Context(self.services, self.calls, tenant=tenant or self.northside, system=True, message_id=uuid4())
+    def worker(self, tenant: Tenant | None = None, *, message_id: UUID | None = None) -> Context:
+        """As a handler gets it."""
+        return Context(
+            self.services,
+            self.calls,
+            tenant=tenant or self.northside,
+            system=True,
+            message_id=message_id or uuid4(),
+            handler="shop.test",
+        )
 
     async def product(self, title: str = "Bananas", *, tenant: Tenant | None = None, **values: Any) -> UUID:
         tenant = tenant or self.northside

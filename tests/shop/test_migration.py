@@ -32,8 +32,9 @@ async def test_the_tables_are_those_of_the_models(engine_urls: DatabaseUrls) -> 
 
 async def test_the_migration_can_be_taken_back(engine_urls: DatabaseUrls) -> None:
     await upgrade(engine_urls.owner, [PLATFORM, HISTORY])
+    assert await downgrade(engine_urls.owner, HISTORY) == ["shop: 0002 -> 0001"]
     assert await downgrade(engine_urls.owner, HISTORY) == ["shop: 0001 -> base"]
-    assert await upgrade(engine_urls.owner, [PLATFORM, HISTORY]) == ["shop: nothing -> 0001"]
+    assert await upgrade(engine_urls.owner, [PLATFORM, HISTORY]) == ["shop: nothing -> 0002"]
 
 
 async def _found(url: str, table: str) -> dict[str, Any]:

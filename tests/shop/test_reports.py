@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from groundplan.core.errors import Conflict, Forbidden, Invalid, NotFound
+from groundplan.data.database.sql import as_uuid
 from shop.orders.api import place_order
 from shop.orders.views import LineOrder, PlaceOrder
 from shop.reports.api import MakeSalesReport, link_report, list_reports, make_sales_report
@@ -49,6 +50,22 @@ async def test_a_report_is_made_by_its_job_and_fetched_by_a_signed_address(store
     text = (await stores.objects.bind(stores.northside.id).get(f"reports/{asked.id}.csv")).decode()
     today = stores.services.clock.now().date()
     assert text.splitlines()[1:] == [f"{today},Household,1,2,1.90", f"{today},Produce,1,2,1.90"]
+
+
+async def test_staff_see_how_far_a_report_is(stores: Stores) -> None:
+    staff = stores.as_("sam")
+    today = stores.services.clock.now().date()
+    asked = await staff.api(make_sales_report, data=MakeSalesReport(today - timedelta(days=99), today))
+    (waiting,) = await staff.api(list_reports)
+    assert (waiting.state, waiting.progress) == ("making", None)
+    (job,) = await stores.rows("SELECT job_id AS id FROM reports")
+    worker = stores.worker(message_id=as_uuid(job.id))
+    await worker.progress(31, 100, "reading the orders")
+    (making,) = await staff.api(list_reports)
+    assert making.progress and (making.progress.done, making.progress.total) == (31, 100)
+    await make_sales(worker, SalesReport(report_id=asked.id, first_day=asked.first_day, last_day=asked.last_day))
+    (ready,) = await staff.api(list_reports)
+    assert (ready.state, ready.progress) == ("ready", None)
 
 
 async def test_reports_stay_in_their_store(stores: Stores) -> None:

@@ -8,6 +8,7 @@ from groundplan.core.errors import Cancel, Snooze
 from groundplan.core.retry import Retry
 from groundplan.messaging.handlers import Rate, Unique
 from groundplan.messaging.message import Event, Job
+from groundplan.messaging.progress import Progress
 from groundplan.messaging.schedules import Tick
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Job",
     "Objective",
     "Page",
+    "Progress",
     "Rate",
     "Redirect",
     "Retry",

@@ -27,7 +27,7 @@ from groundplan.integrations.mail.port import Mail
 from groundplan.integrations.payments.port import Payments
 from groundplan.messaging.message import Envelope, Event, Job
 from groundplan.messaging.outbox import Draft
-from groundplan.messaging.progress import ProgressBoard
+from groundplan.messaging.progress import Progress, ProgressBoard
 from groundplan.security.principal import EVERYTHING, Tenant, User, allows
 from groundplan.settings import Settings
 
@@ -176,6 +176,10 @@ class Context:
         await self.service(ProgressBoard).report(
             self.message_id, self.handler, tenant_id, user_id, done=done, total=total, note=note
         )
+
+    async def progress_of(self, *jobs: UUID) -> dict[UUID, Progress]:
+        """How far jobs of this tenant are, by message id; those that have told nothing yet are left out."""
+        return await self.service(ProgressBoard).of(jobs, self._tenant.id if self._tenant else None)
 
     def audit(self, action: str, subject: str, **detail: Any) -> None:
         """Notes who did what, in the transaction of the act."""

@@ -16,6 +16,7 @@ from groundplan.console.api import (
     Role,
     Search,
     Status,
+    get_jobs,
     get_mail,
     get_overview,
     get_queue,
@@ -122,7 +123,8 @@ async def logs_page(
 
 @feature.page("/console/queue", permission=READ)
 async def queue_page(ctx: Context) -> Page:
-    return await show(ctx, "console/queue.html", rows=await ctx.api(get_queue), late_limit=OLDEST_SECONDS)
+    rows, jobs = await ctx.api(get_queue), await ctx.api(get_jobs)
+    return await show(ctx, "console/queue.html", rows=rows, jobs=jobs, late_limit=OLDEST_SECONDS)
 
 
 @feature.page("/console/inbox", permission=READ)

@@ -9,8 +9,16 @@ import msgspec
 from groundplan.app.faults import FaultView
 from groundplan.app.health import ComponentHealth
 from groundplan.messaging.dead_letters import Attempt, DeadLetter
+from groundplan.messaging.progress import Progress
 from groundplan.messaging.schema import SchemaField
 from groundplan.messaging.stats import QueueRow
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that tells how far it is. ``tenant`` is the short name, empty where it has none."""
+
+    progress: Progress
+    tenant: str
 
 
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 """How far long jobs are, for whoever started one and for the console."""
 
+import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -59,9 +61,13 @@ class ProgressBoard:
         """Of a job that reported; of another it does nothing."""
         await self._database.execute(_END, message_id=message_id, state=state)
 
-    async def get(self, message_id: UUID) -> Progress | None:
-        rows = await self._database.execute(_GET, message_id=message_id)
-        return _progress(rows[0]) if rows else None
+    async def of(self, message_ids: Collection[UUID], tenant_id: UUID | None) -> dict[UUID, Progress]:
+        """Of those that have told something and are the tenant's."""
+        if not message_ids:
+            return {}
+        rows = await self._database.execute(_OF, ids=json.dumps([str(each) for each in message_ids]))
+        found = [_progress(row) for row in rows]
+        return {each.message_id: each for each in found if each.tenant_id == tenant_id}
 
     async def newest(self, limit: int) -> list[Progress]:
         """Those that run first, then the latest of the others."""
@@ -89,6 +95,10 @@ _REPORT = Sql(f"""INSERT INTO progress ({_COLUMNS})
     ON CONFLICT (message_id) DO UPDATE SET done = excluded.done, total = excluded.total, note = excluded.note,
         state = 'running', at = excluded.at""")
 _END = Sql("UPDATE progress SET state = :state, at = NOW WHERE message_id = :message_id")
-_GET = Sql(f"SELECT {_COLUMNS} FROM progress WHERE message_id = :message_id")
+_READ = f"SELECT {_COLUMNS} FROM progress WHERE message_id IN"
+_OF = Sql(
+    postgresql=f"{_READ} (SELECT CAST(e AS uuid) FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) e)",
+    sqlite=f"{_READ} (SELECT value FROM json_each(:ids))",
+)
 _NEWEST = Sql(f"""SELECT {_COLUMNS} FROM progress
     ORDER BY CASE state WHEN 'running' THEN 0 ELSE 1 END, at DESC LIMIT :limit""")

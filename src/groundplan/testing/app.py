@@ -33,9 +33,11 @@ class RunningApp:
         self.dead_letters: DeadLetters = process.services.registry[DeadLetters]
         self._calls = Calls(process.services)
 
-    def context(self, *, user: User | None = None, system: bool = False, **options: Any) -> Context:
-        """A unit of work of the tenant, as a route or a handler would get it."""
-        return Context(self.services, self._calls, tenant=self.tenant, user=user, system=system, **options)
+    def context(
+        self, *, tenant: Tenant | None = None, user: User | None = None, system: bool = False, **options: Any
+    ) -> Context:
+        """A unit of work of the tenant, or of another, as a route or a handler would get it."""
+        return Context(self.services, self._calls, tenant=tenant or self.tenant, user=user, system=system, **options)
 
     async def rows(self, table: str) -> int:
         """How many rows a platform table holds."""

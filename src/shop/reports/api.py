@@ -1,5 +1,6 @@
 """Reports over the API: ask for one, see which there are, fetch one."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import select
 
-from groundplan.app import Context
+from groundplan.app import Context, Progress
 from groundplan.core.errors import Conflict, FieldError, Invalid, NotFound
 from groundplan.core.ids import uuid7
 from shop.reports import feature
@@ -33,6 +34,8 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime
     ready_at: datetime | None
     rows: int
+    progress: Progress | None = None
+    """How far its job is, while that runs."""
 
 
 class ReportLink(msgspec.Struct, frozen=True):
@@ -55,9 +58,10 @@ async def make_sales_report(ctx: Context, data: MakeSalesReport) -> ReportView:
         ready_at=None,
         file="",
         rows=0,
+        job_id=None,
     )
+    report.job_id = ctx.enqueue(SalesReport(report_id=report.id, first_day=data.first_day, last_day=data.last_day))
     ctx.db.add(report)
-    ctx.enqueue(SalesReport(report_id=report.id, first_day=data.first_day, last_day=data.last_day))
     ctx.audit("report.make", str(report.id), first_day=str(data.first_day), last_day=str(data.last_day))
     return view_of(report)
 
@@ -66,7 +70,10 @@ async def make_sales_report(ctx: Context, data: MakeSalesReport) -> ReportView:
 async def list_reports(ctx: Context) -> list[ReportView]:
     """The newest reports of the store."""
     newest = select(Report).order_by(Report.asked_at.desc(), Report.id.desc()).limit(SHOWN)
-    return [view_of(report) for report in await ctx.db.scalars(newest)]
+    reports: Sequence[Report] = (await ctx.db.scalars(newest)).all()
+    running = [report.job_id for report in reports if report.state == "making" and report.job_id]
+    progress = await ctx.progress_of(*running)
+    return [view_of(report, progress.get(report.job_id) if report.job_id else None) for report in reports]
 
 
 @feature.get("/reports/{report_id}/link", permission="reports:make")
@@ -82,8 +89,9 @@ async def link_report(ctx: Context, report_id: UUID) -> ReportLink:
     return ReportLink(await ctx.objects.signed_url(report.file, LINK_SECONDS, name), LINK_SECONDS)
 
 
-def view_of(report: Report) -> ReportView:
-    return msgspec.convert(report, ReportView, from_attributes=True)
+def view_of(report: Report, progress: Progress | None = None) -> ReportView:
+    view = msgspec.convert(report, ReportView, from_attributes=True)
+    return msgspec.structs.replace(view, progress=progress)
 
 
 def _refuse_odd_days(data: MakeSalesReport, *, today: date) -> None:

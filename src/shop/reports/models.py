@@ -28,3 +28,5 @@ class Report(TenantScoped, Base):
     file: Mapped[str]
     """Its key in the object storage; empty until it is ready."""
     rows: Mapped[int]
+    job_id: Mapped[UUID | None]
+    """The job that makes it; reports from before this was kept have none."""

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from groundplan.app import App, Cancel, Context, Event, Feature, Job, Rate, Retry, Snooze, Tick, Unique
 from groundplan.core.errors import NotFound, OutsideCallFailed
 from groundplan.data.database.sql import Sql
-from groundplan.messaging.progress import ProgressBoard
 from groundplan.messaging.queues import Queues
 from groundplan.messaging.schedules import Scheduler
-from groundplan.testing.app import RunningApp, running, until
+from groundplan.testing.app import RunningApp, a_user, running, until
 
 pytestmark = pytest.mark.anyio
 
@@ -264,17 +264,19 @@ async def test_whoever_started_a_long_job_sees_how_far_it_is(house: House, tmp_p
     async with running(house.app, tmp_path, QUEUE_URL=queue_url) as app:
         (message_id,) = await enqueue(app, 1)
         await halfway.wait()
-        board = app.services.registry[ProgressBoard]
-        found = await board.get(message_id)
-        assert found and (found.done, found.total, found.note, found.state) == (5, 10, "half", "running")
+        ctx = app.context(user=a_user(app.tenant))
+        found = (await ctx.progress_of(message_id))[message_id]
+        assert (found.done, found.total, found.note, found.state) == (5, 10, "half", "running")
         house.go.set()
         await app.until_idle()
 
         async def over() -> bool:
-            now = await board.get(message_id)
-            return now is not None and (now.done, now.state) == (10, "done")
+            now = (await ctx.progress_of(message_id))[message_id]
+            return (now.done, now.state) == (10, "done")
 
         await until(over)
+        stranger = app.context(tenant=msgspec.structs.replace(app.tenant, id=uuid4()))
+        assert await stranger.progress_of(message_id) == {}, "what another tenant's job does is nobody's business"
 
 
 async def test_a_tick_fires_once_whatever_the_number_of_workers(house: House, tmp_path: Path) -> None:
