@@ -88,6 +88,13 @@ class House:
         rows = await self.services.database.execute(_AUDIT)
         return [(row.action, row.actor) for row in rows]
 
+    async def audit_rows(self) -> list[Any]:
+        return await self.services.database.execute(_AUDIT)
+
+    async def due(self) -> list[Any]:
+        """When each message is due, in microseconds since the first."""
+        return await self.services.database.execute(_DUE)
+
     @property
     def dead_letters(self) -> DeadLetters:
         found: DeadLetters = self.services.registry[DeadLetters]
@@ -151,4 +158,9 @@ _TENANT = Sql("""INSERT INTO tenants (id, slug, name, host, brand, created_at)
 _USER = Sql("""INSERT INTO users (id, tenant_id, email, name, password_hash, roles, created_at)
     VALUES (:id, :tenant_id, :email, :name, '', :role, :now)""")
 _READY = Sql("SELECT id, CAST(payload AS TEXT) AS payload FROM deliveries WHERE state = 'ready' ORDER BY run_at")
-_AUDIT = Sql("SELECT action, actor FROM audit_log ORDER BY at, id")
+_DUE = Sql(
+    postgresql="""SELECT CAST(EXTRACT(EPOCH FROM run_at - MIN(run_at) OVER ()) * 1000000 AS bigint) AS run_at
+        FROM deliveries ORDER BY run_at""",
+    sqlite="SELECT run_at FROM deliveries ORDER BY run_at",
+)
+_AUDIT = Sql("SELECT action, actor, CAST(detail AS TEXT) AS detail FROM audit_log ORDER BY at, id")

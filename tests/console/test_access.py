@@ -40,7 +40,9 @@ def test_every_write_runs_in_a_transaction(assembly: Assembly) -> None:
 @pytest.mark.anyio
 async def test_a_customer_is_refused_and_a_visitor_is_asked_to_sign_in(house: House, assembly: Assembly) -> None:
     for route in _routes(assembly):
-        path = route.url({"dead_letter_id": uuid4(), "trace_id": "t", "mail_id": "m", "name": "n"})
+        path = route.url(
+            {"dead_letter_id": uuid4(), "message_id": uuid4(), "trace_id": "t", "mail_id": "m", "name": "n"}
+        )
         refused = await house.customer.request(route.method, path)
         assert (route.name, refused.status_code) == (route.name, 403)
         asked = await house.visitor.request(route.method, path)

@@ -28,7 +28,7 @@ def letter(payload: dict[str, Any], fields: list[SchemaField]) -> DeadLetterView
         tenant_id=None, tenant="", user_id=None, request_id="", trace_id="", attempt=1, crashes=0, reason="invalid",
         error="InvalidPayload", detail="", stack="", died_at=NOW, occurred_at=NOW, payload=payload,
     )  # fmt: skip
-    return DeadLetterView(dead_letter=dead, attempts=[], fields=fields, tenant="", others=0)
+    return DeadLetterView(dead_letter=dead, attempts=[], fields=fields, others=0)
 
 
 FIELDS = [

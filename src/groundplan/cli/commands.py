@@ -6,17 +6,17 @@ from uuid import UUID
 from cyclopts import App, Parameter
 
 from groundplan import __version__
+from groundplan.cli import dead_letter_commands, queue_commands
+from groundplan.cli.output import Json
 
 Role = Literal["web", "api", "worker", "all"]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for scripts.")]
 
 
 def build() -> App:
     app = App(name="groundplan", version=__version__, help="The reference architecture that runs.")
     config = App(name="config", help="Show or check the configuration.")
-    dead = App(name="dead-letters", help="Messages that gave up: look, mend, replay, drop.")
     events = App(name="events", help="What is published here, and the log of what was.")
-    for group in (config, dead, events):
+    for group in (config, queue_commands.build(), dead_letter_commands.build(), events):
         app.command(group)
 
     @app.command
@@ -47,13 +47,6 @@ def build() -> App:
 
         return seed()
 
-    @app.command
-    def queue(action: Literal["stats"] = "stats", *, json: Json = False) -> int:
-        """How many deliveries are ready, leased, scheduled and retrying, by handler."""
-        from groundplan.cli.queue import stats
-
-        return stats(as_json=json)
-
     @config.command
     def show(*, json: Json = False) -> int:
         """Every setting, its value (secrets hidden) and where it came from."""
@@ -67,43 +60,6 @@ def build() -> App:
         from groundplan.cli.config import check
 
         return check()
-
-    @dead.command(name="list")
-    def list_(*, handler: str = "", limit: int = 50, json: Json = False) -> int:
-        """Newest first. Exit code 1 if there are any."""
-        from groundplan.cli.dead_letters import list_
-
-        return list_(handler, limit, as_json=json)
-
-    @dead.command(name="show")
-    def show_dead_letter(dead_letter_id: UUID, *, json: Json = False) -> int:
-        """One dead letter with its payload and every attempt."""
-        from groundplan.cli.dead_letters import show
-
-        return show(dead_letter_id, as_json=json)
-
-    @dead.command
-    def edit(dead_letter_id: UUID, *, set: Annotated[list[str], Parameter(name="--set", negative="")]) -> int:
-        """Correct fields of the payload: --set email=mara@example.com. Checked against the schema."""
-        from groundplan.cli.dead_letters import edit
-
-        return edit(dead_letter_id, set)
-
-    @dead.command
-    def replay(
-        dead_letter_id: UUID, *, set: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None
-    ) -> int:
-        """Deliver it again, corrected first where --set is given."""
-        from groundplan.cli.dead_letters import replay
-
-        return replay(dead_letter_id, set or [])
-
-    @dead.command
-    def drop(dead_letter_id: UUID, *, reason: str) -> int:
-        """Delete it for good; the reason goes into the audit log."""
-        from groundplan.cli.dead_letters import drop
-
-        return drop(dead_letter_id, reason)
 
     @events.command
     def catalog(*, json: Json = False, yaml: Annotated[bool, Parameter(negative="")] = False) -> int:

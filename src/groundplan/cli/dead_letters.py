@@ -1,31 +1,19 @@
 """``groundplan dead-letters``: the console's service, from a terminal."""
 
-import asyncio
-import getpass
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from groundplan.cli.dead_letter_groups import Which
 from groundplan.cli.output import print_json, print_table
-from groundplan.cli.project import find_project
-from groundplan.cli.toolbox import Toolbox, toolbox
+from groundplan.cli.toolbox import Toolbox, whoever_is_here, with_tools
 from groundplan.core.errors import Invalid
 
-T = TypeVar("T")
 
-
-def _with_tools(act: Callable[[Toolbox], Awaitable[T]]) -> T:
-    async def inside() -> T:
-        async with toolbox(find_project()) as tools:
-            return await act(tools)
-
-    return asyncio.run(inside())
-
-
-def list_(handler: str, limit: int, *, as_json: bool) -> int:
-    found = _with_tools(lambda tools: tools.dead_letters.newest(handler=handler, limit=limit))
+def list_(which: Which, limit: int, *, as_json: bool) -> int:
+    found = with_tools(lambda tools: tools.dead_letters.page(which.meant(), limit=limit)).items
     if as_json:
         print_json(found)
     elif found:
@@ -41,7 +29,7 @@ def show(dead_letter_id: UUID, *, as_json: bool) -> int:
         dead = await tools.dead_letters.get(dead_letter_id)
         return {"dead_letter": dead, "attempts": await tools.dead_letters.attempts(dead_letter_id)}
 
-    found = _with_tools(read)
+    found = with_tools(read)
     if as_json:
         print_json(found)
         return 0
@@ -58,11 +46,11 @@ def show(dead_letter_id: UUID, *, as_json: bool) -> int:
 def edit(dead_letter_id: UUID, changes: Sequence[str]) -> int:
     async def act(tools: Toolbox) -> None:
         async with tools.audited(
-            "dead-letter.edit", str(dead_letter_id), actor=_me(), changes=list(changes)
+            "dead-letter.edit", str(dead_letter_id), actor=whoever_is_here(), changes=list(changes)
         ) as transaction:
             await _edit(tools, transaction, dead_letter_id, changes)
 
-    _with_tools(act)
+    with_tools(act)
     print("The payload is corrected. Replay it when you are ready.")
     return 0
 
@@ -70,23 +58,25 @@ def edit(dead_letter_id: UUID, changes: Sequence[str]) -> int:
 def replay(dead_letter_id: UUID, changes: Sequence[str]) -> int:
     async def act(tools: Toolbox) -> None:
         async with tools.audited(
-            "dead-letter.replay", str(dead_letter_id), actor=_me(), changes=list(changes)
+            "dead-letter.replay", str(dead_letter_id), actor=whoever_is_here(), changes=list(changes)
         ) as transaction:
             if changes:
                 await _edit(tools, transaction, dead_letter_id, changes)
             await tools.dead_letters.replay(transaction, dead_letter_id)
 
-    _with_tools(act)
+    with_tools(act)
     print("It is on its way again.")
     return 0
 
 
 def drop(dead_letter_id: UUID, reason: str) -> int:
     async def act(tools: Toolbox) -> None:
-        async with tools.audited("dead-letter.drop", str(dead_letter_id), actor=_me(), reason=reason) as transaction:
+        async with tools.audited(
+            "dead-letter.drop", str(dead_letter_id), actor=whoever_is_here(), reason=reason
+        ) as transaction:
             await tools.dead_letters.drop(transaction, dead_letter_id)
 
-    _with_tools(act)
+    with_tools(act)
     print("It is gone. The reason stands in the audit log.")
     return 0
 
@@ -94,7 +84,7 @@ def drop(dead_letter_id: UUID, reason: str) -> int:
 async def _edit(tools: Toolbox, transaction: Any, dead_letter_id: UUID, changes: Sequence[str]) -> None:
     dead = await tools.dead_letters.get(dead_letter_id)
     payload = changed(dead.payload, changes)
-    await tools.dead_letters.edit(transaction, dead_letter_id, payload, by=_me())
+    await tools.dead_letters.edit(transaction, dead_letter_id, payload, by=whoever_is_here())
 
 
 def changed(payload: Any, changes: Sequence[str]) -> Any:
@@ -125,7 +115,3 @@ def _value(text: str, before: Any) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
-
-
-def _me() -> str:
-    return f"{getpass.getuser()} (command line)"

@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from cyclopts import Parameter
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for scripts.")]
 
 
 def print_json(value: Any) -> None:

@@ -1,7 +1,6 @@
 """``groundplan events replay``: a handler runs again for what the log holds."""
 
 import asyncio
-import math
 import sys
 import time
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from groundplan.cli.output import print_json
+from groundplan.cli.rates import per_second
 from groundplan.cli.toolbox import Toolbox, whoever_is_here, with_tools
 from groundplan.core.errors import Conflict, Invalid
 from groundplan.messaging.replay import Replay, Replays
@@ -32,7 +32,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def replay(wanted: Wanted) -> int:
-    rate = _rate(wanted.rate)
+    rate = per_second(wanted.rate)
 
     async def act(tools: Toolbox) -> None:
         replays = Replays(tools.database, tools.assembly.handlers)
@@ -124,16 +124,3 @@ def _time(text: str) -> datetime:
     except ValueError as error:
         raise Invalid(f"{text!r} is not a time. Write it like 2026-01-31T12:00Z, or a day like 2026-01-31.") from error
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found
-
-
-def _rate(text: str) -> float:
-    """``50/s`` or ``50``; no limit where nothing is said."""
-    if not text:
-        return math.inf
-    try:
-        rate = float(text.removesuffix("/s"))
-    except ValueError:
-        rate = math.nan
-    if not 0 < rate < math.inf:
-        raise Invalid(f"{text!r} is not a rate. Write how many messages a second: 50/s.")
-    return rate

@@ -16,7 +16,9 @@ from groundplan.core.errors import NotFound
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
 from groundplan.data.database.uow import Transaction
+from groundplan.messaging.dead_letter_groups import DeadLetterGroups
 from groundplan.messaging.dead_letters import DeadLetters
+from groundplan.messaging.queues import Queues
 from groundplan.messaging.stats import QueueStats
 from groundplan.security.audit import AuditLog
 from groundplan.security.tenants import Tenants
@@ -29,6 +31,8 @@ T = TypeVar("T")
 class Toolbox:
     database: Database
     dead_letters: DeadLetters
+    dead_letter_groups: DeadLetterGroups
+    queues: Queues
     queue_stats: QueueStats
     audit: AuditLog
     assembly: Assembly
@@ -68,6 +72,8 @@ async def toolbox(project: Project, *, owner: bool = False) -> AsyncIterator[Too
             yield Toolbox(
                 database=database,
                 dead_letters=DeadLetters(database, assembly.handlers),
+                dead_letter_groups=DeadLetterGroups(database),
+                queues=Queues(database, SystemClock()),
                 queue_stats=QueueStats(database, assembly.handlers),
                 audit=AuditLog(SystemClock()),
                 assembly=assembly,

@@ -7,9 +7,13 @@ feature = Feature(
     owner="platform",
     modules=[
         "groundplan.console.api",
+        "groundplan.console.queue_api",
         "groundplan.console.dead_letter_api",
+        "groundplan.console.dead_letter_group_api",
         "groundplan.console.pages",
+        "groundplan.console.queue_pages",
         "groundplan.console.dead_letter_pages",
+        "groundplan.console.dead_letter_group_pages",
         "groundplan.console.event_api",
         "groundplan.console.event_pages",
     ],

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
-from uuid import UUID
 
 import msgspec
 
@@ -13,7 +12,6 @@ from groundplan.app.health import Health
 from groundplan.console import feature
 from groundplan.console.queries import TelemetryQueries
 from groundplan.console.views import (
-    JobView,
     LogView,
     MailView,
     Overview,
@@ -26,8 +24,7 @@ from groundplan.console.views import (
 from groundplan.core.errors import NotFound
 from groundplan.integrations.mail.port import Mailbox
 from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.messaging.progress import ProgressBoard
-from groundplan.messaging.stats import QueueRow, QueueStats
+from groundplan.messaging.stats import QueueStats
 
 READ = "console:read"
 WINDOW = timedelta(minutes=5)
@@ -128,21 +125,6 @@ async def list_logs(
     without = () if own or trace_id else OWN_PATHS
     found = await asyncio.to_thread(read, trace_id=trace_id, level=level, q=q, limit=limit, without=without)
     return [_view(line, LogView) for line in found]
-
-
-@feature.get("/console/queue", permission=READ)
-async def get_queue(ctx: Context) -> list[QueueRow]:
-    """What waits, runs and is to be tried again, by handler."""
-    return await ctx.service(QueueStats).read()
-
-
-@feature.get("/console/jobs", permission=READ)
-async def get_jobs(ctx: Context, limit: Limit = 20) -> list[JobView]:
-    """How far the jobs are that tell it; those that run come first, then the last that ended."""
-    found = await ctx.service(ProgressBoard).newest(limit)
-    theirs = {each.tenant_id for each in found if each.tenant_id}
-    slugs: dict[UUID | None, str] = {each: (await ctx.for_tenant(each)).tenant.slug for each in theirs}
-    return [JobView(progress=each, tenant=slugs.get(each.tenant_id, "")) for each in found]
 
 
 @feature.get("/console/inbox", permission=READ)

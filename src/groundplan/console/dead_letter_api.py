@@ -1,4 +1,4 @@
-"""Dead letters over the API: read, correct, replay, drop. Every act is audited in its transaction."""
+"""One dead letter over the API: read, correct, replay, drop. Every act is audited in its transaction."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,7 +10,9 @@ from groundplan.console import feature
 from groundplan.console.api import READ, Limit, Search
 from groundplan.console.views import DeadLetters as DeadLetterList
 from groundplan.console.views import DeadLetterView
+from groundplan.messaging.dead_letter_filter import filter_of
 from groundplan.messaging.dead_letters import DeadLetters
+from groundplan.security.tenants import Tenants
 
 EDIT = "console:dead-letters:edit"
 REPLAY = "console:dead-letters:replay"
@@ -34,14 +36,27 @@ class DeadLetterDrop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @feature.get("/console/dead-letters", permission=READ)
 async def list_dead_letters(
-    ctx: Context, handler: Search = "", reason: Search = "", limit: Limit = 50
+    ctx: Context,
+    handler: Search = "",
+    error: Search = "",
+    reason: Search = "",
+    tenant: Search = "",
+    since: Search = "",
+    until: Search = "",
+    cursor: Search = "",
+    limit: Limit = 50,
 ) -> DeadLetterList:
-    """Messages that gave up, newest first."""
+    """Messages that gave up, newest first. ``since`` and ``until`` are times, or how long ago: ``90m``, ``24h``."""
     service = ctx.service(DeadLetters)
-    found = await service.newest(handler=handler, reason=reason, limit=limit)
-    theirs = {dead.tenant_id for dead in found if dead.tenant_id}
+    which = filter_of(
+        now=ctx.now(), handler=handler, error=error, reason=reason, tenant=tenant, since=since, until=until
+    )
+    page = await service.page(which, cursor=cursor, limit=limit)
     return DeadLetterList(
-        items=found, total=await service.count(), tenants={each: await _slug(ctx, each) for each in theirs}
+        items=page.items,
+        total=await service.count(),
+        tenants=sorted(each.slug for each in await ctx.service(Tenants).all()),
+        cursor=page.cursor,
     )
 
 
@@ -55,7 +70,6 @@ async def get_dead_letter(ctx: Context, dead_letter_id: UUID) -> DeadLetterView:
         dead_letter=dead,
         attempts=await service.attempts(dead_letter_id),
         fields=service.fields(dead),
-        tenant=await _slug(ctx, dead.tenant_id) if dead.tenant_id else "",
         others=sum(other.id != dead.id and other.error == dead.error for other in like_it),
     )
 
@@ -88,10 +102,6 @@ async def _edit(ctx: Context, dead_letter_id: UUID, payload: dict[str, Any]) -> 
     before = await service.get(dead_letter_id)
     await service.edit(ctx.tx, dead_letter_id, payload, by=ctx.user.email if ctx.user else "system")
     ctx.audit("dead-letter.edit", str(dead_letter_id), fields=_changed(before.payload, payload))
-
-
-async def _slug(ctx: Context, tenant_id: UUID) -> str:
-    return (await ctx.for_tenant(tenant_id)).tenant.slug
 
 
 def _changed(before: Any, after: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The pages of dead letters: the list, one to mend, and its ways out."""
+"""The page of one dead letter: what is wrong with it, its fields to mend, and its ways out."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -9,7 +9,7 @@ import msgspec
 
 from groundplan.app import Context, Page, Redirect
 from groundplan.console import feature
-from groundplan.console.api import READ, Search
+from groundplan.console.api import READ
 from groundplan.console.dead_letter_api import (
     DROP,
     REPLAY,
@@ -17,36 +17,18 @@ from groundplan.console.dead_letter_api import (
     DeadLetterReplay,
     drop_dead_letter,
     get_dead_letter,
-    list_dead_letters,
     replay_dead_letter,
 )
 from groundplan.console.editing import Entered, command_line, rows_of
-from groundplan.console.pages import PAGE_SIZE, show
+from groundplan.console.pages import show
 from groundplan.console.views import DeadLetterView
 from groundplan.core.errors import Conflict, FieldError, GroundplanError, Invalid, InvalidPayload, NotFound
 
 Tab = Literal["fields", "json", "changes"]
-REASONS = ("invalid", "not retryable", "exhausted", "crashed")
 
 
 class DropForm(msgspec.Struct, frozen=True):
     reason: str = ""
-
-
-@feature.page("/console/dead-letters", permission=READ)
-async def dead_letters_page(ctx: Context, handler: Search = "", reason: Search = "", done: Search = "") -> Page:
-    found = await ctx.api(list_dead_letters, handler=handler, reason=reason, limit=PAGE_SIZE)
-    return await show(
-        ctx,
-        "console/dead_letters.html",
-        found=found,
-        handlers=sorted({dead.handler for dead in found.items} | ({handler} - {""})),
-        reasons=REASONS,
-        filters={"handler": handler, "reason": reason},
-        done=done,
-        dead_letters=found.total,
-        limit=PAGE_SIZE,
-    )
 
 
 @feature.page("/console/dead-letters/{dead_letter_id}", permission=READ)

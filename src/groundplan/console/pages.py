@@ -16,10 +16,8 @@ from groundplan.console.api import (
     Role,
     Search,
     Status,
-    get_jobs,
     get_mail,
     get_overview,
-    get_queue,
     get_trace,
     list_faults,
     list_logs,
@@ -119,12 +117,6 @@ async def logs_page(
     lines = await ctx.api(list_logs, q=q, level=level, trace_id=trace_id, own=own == "on", limit=200)
     chosen = {"q": q, "level": level, "trace_id": trace_id, "own": own}
     return await show(ctx, "console/logs.html", logs=lines, filters=chosen)
-
-
-@feature.page("/console/queue", permission=READ)
-async def queue_page(ctx: Context) -> Page:
-    rows, jobs = await ctx.api(get_queue), await ctx.api(get_jobs)
-    return await show(ctx, "console/queue.html", rows=rows, jobs=jobs, late_limit=OLDEST_SECONDS)
 
 
 @feature.page("/console/inbox", permission=READ)

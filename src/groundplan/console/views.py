@@ -21,6 +21,11 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
 
 
+class QueueView(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    paused: bool
+
+
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     """A request or a handler's run. Times in microseconds, since the epoch where they are points in time."""
 
@@ -120,11 +125,15 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest first; ``total`` counts all, not only those that match. ``tenants`` are the short names of theirs."""
+    """Newest first; ``total`` counts all, not only those that match. ``tenants`` are the short names of all there are.
+
+    ``cursor`` asks for the older ones; empty where there are none.
+    """
 
     items: list[DeadLetter]
     total: int
-    tenants: dict[UUID, str]
+    tenants: list[str]
+    cursor: str
 
 
 class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +142,6 @@ class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
     dead_letter: DeadLetter
     attempts: list[Attempt]
     fields: list[SchemaField]
-    tenant: str
     others: int
     """More dead letters of the same handler and error, of the newest 200."""
 

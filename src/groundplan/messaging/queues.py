@@ -1,5 +1,6 @@
 """What people do to a queue: pause it, resume it, cancel a message in it."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from groundplan.core.clock import Clock
@@ -27,6 +28,16 @@ class Queues:
             self._paused = frozenset(row.name for row in await self._database.execute(_PAUSED))
             self._read_at = self._clock.monotonic()
         return self._paused
+
+    async def paused_now(self) -> frozenset[str]:
+        """By name, as it stands at this moment."""
+        self._forget()
+        return await self.paused()
+
+    async def check(self, name: str, known: Collection[str]) -> None:
+        """Raises NotFound for a queue that is neither ``known`` nor paused: a slip of the pen would pause nothing."""
+        if name not in known and name not in await self.paused_now():
+            raise NotFound(f"There is no queue {name!r}. There are: {', '.join(sorted(known)) or 'none'}.")
 
     async def pause(self, transaction: Transaction, name: str) -> None:
         await self._set(transaction, name, paused=1)

@@ -35,7 +35,8 @@ class QueueStats:
     def __init__(self, database: Database, handlers: Handlers, broker: Broker | None = None) -> None:
         self._database = database
         self._broker = broker
-        self._names = sorted({handler.queue for handler in handlers})
+        self.names = sorted({handler.queue for handler in handlers})
+        """Of the queues that this release's handlers take from."""
 
     async def read(self) -> list[QueueRow]:
         return await self._in_database() + await self._at_broker()
@@ -45,7 +46,7 @@ class QueueStats:
         if self._broker is None:
             return []
         try:
-            depths = await self._broker.depth(self._names)
+            depths = await self._broker.depth(self.names)
         except Unavailable:
             return []
         empty: dict[str, Any] = {"scheduled": 0, "leased": 0, "retrying": 0, "oldest_seconds": 0.0}
