@@ -18,8 +18,8 @@ from groundplan.app.faults import Faults
 from groundplan.app.health import Check, Health
 from groundplan.app.idempotency import Idempotency
 from groundplan.app.services import Services
-from groundplan.console.queries import TelemetryQueries
-from groundplan.console.store import TelemetryStore
+from groundplan.console.telemetry.queries import TelemetryQueries
+from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.core.clock import Clock, SystemClock, system_random
 from groundplan.core.errors import ConfigurationError
 from groundplan.data.cache.read_through import Cache

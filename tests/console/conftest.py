@@ -11,7 +11,7 @@ import pytest
 
 from groundplan.app import Context
 from groundplan.app.calls import Calls
-from groundplan.console.store import TelemetryStore
+from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.core.ids import uuid7
 from groundplan.data.database import migrate
 from groundplan.data.database.sql import Sql
@@ -26,7 +26,7 @@ from groundplan.testing.postgres import DatabaseUrls
 from groundplan.wiring import Process, application_role, build, histories
 from shop.app import app
 from shop.orders.events import OrderPaid
-from tests.console.telemetry import spans_of
+from tests.console.samples import spans_of
 
 HANDLER = "orders.send_receipt"
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from groundplan.console.queries import TelemetryQueries
-from groundplan.console.store import TelemetryStore
+from groundplan.console.telemetry.queries import TelemetryQueries
+from groundplan.console.telemetry.store import TelemetryStore
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from groundplan.integrations.mail.port import Message
 from tests.console.conftest import HANDLER, House
-from tests.console.telemetry import request, trace_id_of
+from tests.console.samples import request, trace_id_of
 
 pytestmark = pytest.mark.anyio
 

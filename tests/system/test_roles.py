@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from groundplan.console.queries import TelemetryQueries
-from groundplan.console.store import TelemetryStore
+from groundplan.console.telemetry.queries import TelemetryQueries
+from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.testing.platform import free_port
 from groundplan.testing.postgres import PostgresServer
 from tests.system.shopper import Shopper, wait_for

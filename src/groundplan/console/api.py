@@ -10,7 +10,7 @@ from groundplan.app import Context
 from groundplan.app.faults import Faults, FaultView
 from groundplan.app.health import Health
 from groundplan.console import feature
-from groundplan.console.queries import TelemetryQueries
+from groundplan.console.telemetry.queries import TelemetryQueries
 from groundplan.console.views import (
     LogView,
     MailView,

@@ -25,8 +25,8 @@ from groundplan.console.api import (
     list_requests,
     set_fault,
 )
-from groundplan.console.dead_letter_api import list_dead_letters
-from groundplan.console.queries import FAILURES
+from groundplan.console.dead_letters.api import list_dead_letters
+from groundplan.console.telemetry.queries import FAILURES
 from groundplan.console.views import LogView, TraceView
 from groundplan.core.errors import Conflict
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import NamedTuple
 
-from groundplan.console.store import TelemetryStore
+from groundplan.console.telemetry.store import TelemetryStore
 
 MOST_SPANS = 20_000
 """Read for one answer; where there are more, the time they are from gets shorter."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.console.conftest import HANDLER, House
-from tests.console.test_dead_letters import OPERATOR
+from tests.console.dead_letters.test_pages import OPERATOR
 from tests.console.test_pages import check
 
 pytestmark = pytest.mark.anyio

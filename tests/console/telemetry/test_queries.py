@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from groundplan.console.queries import TelemetryQueries
-from groundplan.console.store import TelemetryStore
+from groundplan.console.telemetry.queries import TelemetryQueries
+from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.telemetry.pipeline import LogRecord
-from tests.console.telemetry import START, request, trace_id_of
+from tests.console.samples import START, request, trace_id_of
 
 
 class Asked:

@@ -8,7 +8,7 @@ from groundplan.app import Context, Page, Redirect
 from groundplan.console import feature
 from groundplan.console.api import READ
 from groundplan.console.pages import OLDEST_SECONDS, show
-from groundplan.console.queue_api import PAUSE, QueueSwitch, get_jobs, get_queue, get_queues, switch_queue
+from groundplan.console.work.queue_api import PAUSE, QueueSwitch, get_jobs, get_queue, get_queues, switch_queue
 
 
 class QueueForm(msgspec.Struct, frozen=True):

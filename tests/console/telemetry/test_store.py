@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from groundplan.console.queries import TelemetryQueries
-from groundplan.console.store import TelemetryStore
+from groundplan.console.telemetry.queries import TelemetryQueries
+from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.core.context import RequestContext, entered
 from groundplan.telemetry import LogRecord, span
+from tests.console.samples import request, spans_of
 from tests.console.stores import aside, opened, paths
-from tests.console.telemetry import request, spans_of
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from groundplan.console.store import TelemetryStore
-from tests.console.telemetry import request, spans_of
+from groundplan.console.telemetry.store import TelemetryStore
+from tests.console.samples import request, spans_of
 
 async def main(path, role, count):
     store = TelemetryStore(Path(path), max_rows=100_000)

@@ -10,8 +10,8 @@ import msgspec
 from groundplan.app import Context, Page, Redirect
 from groundplan.console import feature
 from groundplan.console.api import READ, Search
-from groundplan.console.dead_letter_api import DROP, REPLAY, list_dead_letters
-from groundplan.console.dead_letter_group_api import (
+from groundplan.console.dead_letters.api import DROP, REPLAY, list_dead_letters
+from groundplan.console.dead_letters.group_api import (
     NORMAL_RATE,
     DeadLettersDrop,
     DeadLettersReplay,

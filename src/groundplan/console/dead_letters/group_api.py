@@ -8,7 +8,7 @@ import msgspec
 from groundplan.app import Context
 from groundplan.console import feature
 from groundplan.console.api import READ, Limit, Search
-from groundplan.console.dead_letter_api import DROP, REPLAY, DeadLetterDrop
+from groundplan.console.dead_letters.api import DROP, REPLAY, DeadLetterDrop
 from groundplan.core.errors import FieldError, Invalid
 from groundplan.messaging.dead_letter_filter import DeadLetterFilter, filter_of
 from groundplan.messaging.dead_letter_groups import FASTEST, SLOWEST, DeadLetterGroup, DeadLetterGroups, Done

@@ -10,7 +10,7 @@ import msgspec
 from groundplan.app import Context, Page, Redirect
 from groundplan.console import feature
 from groundplan.console.api import READ
-from groundplan.console.dead_letter_api import (
+from groundplan.console.dead_letters.api import (
     DROP,
     REPLAY,
     DeadLetterDrop,
@@ -19,7 +19,7 @@ from groundplan.console.dead_letter_api import (
     get_dead_letter,
     replay_dead_letter,
 )
-from groundplan.console.editing import Entered, command_line, rows_of
+from groundplan.console.dead_letters.editing import Entered, command_line, rows_of
 from groundplan.console.pages import show
 from groundplan.console.views import DeadLetterView
 from groundplan.core.errors import Conflict, FieldError, GroundplanError, Invalid, InvalidPayload, NotFound

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from groundplan.telemetry import make_logger
+from tests.console.samples import request
 from tests.console.stores import aside, opened, paths
-from tests.console.telemetry import request
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from groundplan.console.store import TelemetryStore
+from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.core.context import RequestContext
 from groundplan.telemetry import Metrics, RequestRecord, SpanRecord, Telemetry
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from groundplan.console import rates
-from groundplan.console.rates import Rate, Rates, read
-from groundplan.console.store import TelemetryStore
-from tests.console.telemetry import SLOW_US, START, Recorder, request
+from groundplan.console.telemetry import rates
+from groundplan.console.telemetry.rates import Rate, Rates, read
+from groundplan.console.telemetry.store import TelemetryStore
+from tests.console.samples import SLOW_US, START, Recorder, request
 
 
 @pytest.fixture

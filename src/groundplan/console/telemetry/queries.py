@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from groundplan.console.rates import Rates, read
-from groundplan.console.store import TelemetryStore
+from groundplan.console.telemetry.rates import Rates, read
+from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.telemetry import LogRecord, RequestRecord, SpanRecord
 
 FAILURES = ("error", "critical")

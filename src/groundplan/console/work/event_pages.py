@@ -5,8 +5,8 @@ from typing import Literal
 from groundplan.app import Context, Page
 from groundplan.console import feature
 from groundplan.console.api import READ, Search
-from groundplan.console.event_api import get_catalogue, list_events
 from groundplan.console.pages import address, show
+from groundplan.console.work.event_api import get_catalogue, list_events
 
 NEWEST = 20
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from groundplan.console.store_file import TABLES, StoreFile
+from groundplan.console.telemetry.store_file import TABLES, StoreFile
 from groundplan.telemetry import LogRecord, RequestRecord, SpanRecord
 from groundplan.telemetry.plain import plain, text
 

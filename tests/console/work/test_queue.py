@@ -6,7 +6,7 @@ import pytest
 
 from groundplan.messaging.queues import Queues
 from tests.console.conftest import House
-from tests.console.test_dead_letters import OPERATOR
+from tests.console.dead_letters.test_pages import OPERATOR
 from tests.console.test_pages import check
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundplan.console.editing import Entered, as_text, command_line, rows_of
+from groundplan.console.dead_letters.editing import Entered, as_text, command_line, rows_of
 from groundplan.console.views import DeadLetterView
 from groundplan.core.errors import FieldError, InvalidPayload
 from groundplan.messaging.dead_letters import DeadLetter

@@ -1,0 +1,1 @@
+"""Dead letters in the console: one and many, over the API and as pages."""
