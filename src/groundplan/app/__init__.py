@@ -1,6 +1,7 @@
 """Floor 5: Feature, App, Context: all that business code sees."""
 
 from groundplan.app.application import App
+from groundplan.app.caching import Public
 from groundplan.app.context import Context
 from groundplan.app.feature import Feature, Objective
 from groundplan.app.page import Page, Redirect
@@ -21,6 +22,7 @@ __all__ = [
     "Objective",
     "Page",
     "Progress",
+    "Public",
     "Rate",
     "Redirect",
     "Retry",

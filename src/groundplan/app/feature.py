@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
+from groundplan.app.caching import Public
 from groundplan.app.route import Declaration, Kind
 from groundplan.core.retry import Retry
 from groundplan.messaging.handlers import Handler, Rate, Unique
@@ -90,8 +91,11 @@ class Feature:
         for module in self._modules:
             importlib.import_module(module)
 
-    def get(self, path: str, *, permission: str | None = None, public: bool = False) -> Callable[[F], F]:
-        return self._route("api", "GET", path, permission=permission, public=public)
+    def get(
+        self, path: str, *, permission: str | None = None, public: bool = False, cache: Public | None = None
+    ) -> Callable[[F], F]:
+        """A read. ``cache`` says that others may keep its reply; only a public one may say so."""
+        return self._route("api", "GET", path, cache=cache, permission=permission, public=public)
 
     def post(self, path: str, **options: Unpack[WriteOptions]) -> Callable[[F], F]:
         return self._route("api", "POST", path, **options)
@@ -103,10 +107,16 @@ class Feature:
         return self._route("api", "DELETE", path, **options)
 
     def page(
-        self, path: str, *, method: str = "GET", permission: str | None = None, public: bool = False
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        permission: str | None = None,
+        public: bool = False,
+        cache: Public | None = None,
     ) -> Callable[[F], F]:
         """A server-rendered page, or with ``method="POST"`` a form's target. It has no database: it calls the API."""
-        return self._route("page", method, path, permission=permission, public=public, transaction=False)
+        return self._route("page", method, path, cache=cache, permission=permission, public=public, transaction=False)
 
     def webhook(self, source: str) -> Callable[[F], F]:
         """POST /webhooks/in/{source}: takes ``data: bytes`` as sent; the function verifies the signature itself."""
@@ -143,7 +153,9 @@ class Feature:
 
         return collect
 
-    def _route(self, kind: Kind, method: str, path: str, **options: Unpack[WriteOptions]) -> Callable[[F], F]:
+    def _route(
+        self, kind: Kind, method: str, path: str, *, cache: Public | None = None, **options: Unpack[WriteOptions]
+    ) -> Callable[[F], F]:
         def collect(function: F) -> F:
             self.declarations.append(
                 Declaration(
@@ -156,6 +168,7 @@ class Feature:
                     idempotent=options.get("idempotent", False),
                     transaction=options.get("transaction", True),
                     status=options.get("status"),
+                    cache=cache,
                 )
             )
             return function

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 from uuid import UUID
 
+from groundplan.app.caching import Public
 from groundplan.core.errors import ConfigurationError
 
 Kind = Literal["api", "page", "webhook"]
@@ -28,6 +29,7 @@ class Declaration:
     idempotent: bool = False
     transaction: bool = True
     status: int | None = None
+    cache: Public | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Route:
     body: Any
     """The type of ``data``, or None."""
     returns: Any
+    cache: Public | None = None
 
     @property
     def name(self) -> str:
@@ -84,6 +87,8 @@ def build(feature: str, declared: Declaration) -> Route:
         )
     if declared.permission is not None and declared.public:
         raise ConfigurationError(f"{where} says both permission=... and public=True. Choose one.")
+    if declared.cache is not None and not (declared.public and declared.method == "GET"):
+        raise ConfigurationError(f"{where} says cache=..., so it must be a GET and public=True: others may keep it.")
     if not inspect.iscoroutinefunction(declared.function):
         raise ConfigurationError(f"{where} must be an `async def`.")
     hints = get_type_hints(declared.function, include_extras=True)
@@ -111,6 +116,7 @@ def build(feature: str, declared: Declaration) -> Route:
         parameters=parameters,
         body=hints.get("data"),
         returns=hints["return"],
+        cache=declared.cache,
     )
 
 

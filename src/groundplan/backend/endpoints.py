@@ -18,6 +18,7 @@ from groundplan.app.calls import Calls
 from groundplan.app.context import Context
 from groundplan.app.page import Page, Redirect
 from groundplan.app.route import Parameter, Route
+from groundplan.backend import shared
 from groundplan.backend.api.problem import Problem
 from groundplan.backend.scope import context_of
 
@@ -65,7 +66,14 @@ def _handler(route: Route, calls: Calls, render: Render) -> HTTPRouteHandler:
 
 def _api_endpoint(route: Route, calls: Calls) -> Endpoint:
     async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
-        reply = await calls.run(route, context_of(scope), _named(arguments))
+        context = context_of(scope)
+
+        async def make() -> bytes:
+            return (await calls.run(route, context, _named(arguments))).body
+
+        if cache := shared.allowed(route.cache, context):
+            return await shared.reply(scope, context, cache, make, MediaType.JSON)
+        reply = await calls.run(route, context, _named(arguments))
         headers = {"idempotency-replayed": "true"} if reply.replayed else {}
         return ASGIResponse(body=reply.body, status_code=reply.status, media_type=MediaType.JSON, headers=headers)
 
@@ -76,12 +84,35 @@ def _page_endpoint(route: Route, render: Render) -> Endpoint:
     async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
         context = context_of(scope)
         context.render_page()
-        result = await route.function(context, **_named(arguments))
+
+        async def make() -> bytes:
+            result = await route.function(context, **_named(arguments))
+            if isinstance(result, Redirect) or result.status != 200:
+                raise _NotShared(result)
+            return render(result, context, scope)
+
+        cache = shared.allowed(route.cache, context)
+        if cache is None:
+            return _shown(await route.function(context, **_named(arguments)), context, scope)
+        scope["csp_nonce"] = ""  # type: ignore[typeddict-unknown-key]
+        try:
+            return await shared.reply(scope, context, cache, make, MediaType.HTML)
+        except _NotShared as other:
+            return _shown(other.result, context, scope)
+
+    def _shown(result: Page | Redirect, context: Context, scope: Scope) -> ASGIResponse:
         if isinstance(result, Redirect):
             return ASGIResponse(status_code=result.status, headers={"location": result.url}, media_type=MediaType.TEXT)
         return ASGIResponse(body=render(result, context, scope), status_code=result.status, media_type=MediaType.HTML)
 
     return endpoint
+
+
+class _NotShared(Exception):
+    """A page that nobody may keep, though its route says so: a redirect, or a refusal."""
+
+    def __init__(self, result: Page | Redirect) -> None:
+        self.result = result
 
 
 def _webhook_endpoint(route: Route) -> Endpoint:

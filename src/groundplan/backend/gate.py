@@ -15,6 +15,7 @@ from groundplan.app.services import Services
 from groundplan.backend.identity import Identity
 from groundplan.backend.refusals import Refusals
 from groundplan.backend.scope import put_context
+from groundplan.backend.shared import control_of
 from groundplan.core.context import RequestContext, changed, current, entered, parse_traceparent
 from groundplan.core.errors import NotFound
 from groundplan.core.ids import span_id, trace_id, uuid7
@@ -82,7 +83,7 @@ class Gate:
             span_id=span_id(),
         )
         put_context(scope, None)
-        scope["csp_nonce"] = nonce = secrets.token_urlsafe(16) if is_page else ""
+        scope["csp_nonce"] = secrets.token_urlsafe(16) if is_page else ""
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         status = 0
 
@@ -90,7 +91,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = message | {"headers": [*message["headers"], *self._reply_headers(request, context, nonce)]}
+                message = message | {"headers": [*message["headers"], *self._reply_headers(scope, request, context)]}
             await send(message)
 
         with entered(context):
@@ -180,12 +181,12 @@ class Gate:
             secure_cookies=self._https,
         )
 
-    def _reply_headers(self, request: Request, context: RequestContext, nonce: str) -> list[tuple[bytes, bytes]]:
-        policy = _page_policy(nonce) if nonce else _API_POLICY
+    def _reply_headers(self, scope: Any, request: Request, context: RequestContext) -> list[tuple[bytes, bytes]]:
+        policy = _page_policy(scope["csp_nonce"]) if context.role == "web" else _API_POLICY
         headers = [*_HEADERS, (b"x-request-id", context.request_id.encode()), (b"content-security-policy", policy)]
         if self._https:
             headers.append(_HSTS)
-        headers.append((b"cache-control", b"private, no-store"))
+        headers.append((b"cache-control", control_of(scope, request)))
         headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in request.set_cookies]
         return headers
 
@@ -206,7 +207,9 @@ def _request_id(given: str) -> str:
 
 
 def _page_policy(nonce: str) -> bytes:
+    """A page that others keep has no nonce: it would be the same for everybody, and known to all."""
+    scripts = f"'nonce-{nonce}'" if nonce else "'self'"
     return (
-        f"default-src 'self'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:; "
+        f"default-src 'self'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
         "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ).encode()

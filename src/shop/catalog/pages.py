@@ -12,7 +12,7 @@ from groundplan.core.errors import Conflict, NotFound
 from shop.catalog.baskets import SetQuantity, put_basket_line
 from shop.catalog.declaration import feature
 from shop.catalog.departments import TITLES, Department
-from shop.catalog.products import Search, Sort, get_product, list_departments, list_products
+from shop.catalog.products import SHELVES, Search, Sort, get_product, list_departments, list_products
 from shop.catalog.visitor import own_basket_id, visitor_basket
 from shop.paging import Cursor
 
@@ -28,7 +28,7 @@ class BasketForm(msgspec.Struct, frozen=True):
     next: LocalPath = "/"
 
 
-@feature.page("/", public=True)
+@feature.page("/", public=True, cache=SHELVES)
 async def browse(
     ctx: Context,
     department: Department | Literal[""] = "",

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 
-from groundplan.app import Context
+from groundplan.app import Context, Public
 from groundplan.core.errors import Invalid, NotFound
 from shop.catalog.declaration import feature
 from shop.catalog.departments import DEPARTMENTS, TITLES, Department
@@ -17,6 +17,8 @@ from shop.paging import Cursor, Limit, from_cursor, to_cursor
 
 CACHE_SECONDS = 10.0
 """How old a list or a count may be. A product's own page and the basket always read the database."""
+
+SHELVES = Public(seconds=10, stale=60)
 
 _SEARCH_WORDS = 6
 _COLUMNS: Mapping[str, str] = MappingProxyType({"bought": "bought", "price": "price_cents", "title": "title"})
@@ -64,7 +66,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     seen: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
-@feature.get("/departments", public=True)
+@feature.get("/departments", public=True, cache=SHELVES)
 async def list_departments(ctx: Context) -> list[DepartmentView]:
     """The departments with the number of products in each."""
 
@@ -76,7 +78,7 @@ async def list_departments(ctx: Context) -> list[DepartmentView]:
     return await ctx.cache.read_through("departments", count, ttl=CACHE_SECONDS, type=list[DepartmentView])
 
 
-@feature.get("/products", public=True)
+@feature.get("/products", public=True, cache=SHELVES)
 async def list_products(
     ctx: Context,
     department: Department | Literal[""] = "",
