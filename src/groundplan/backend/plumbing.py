@@ -17,6 +17,11 @@ from groundplan.core.errors import Forbidden, NotFound
 from groundplan.telemetry import Metrics
 
 METRICS_PERMISSION = "metrics:read"
+_FOR_EVER = (
+    ("cache-control", "public, max-age=31536000, immutable"),
+    ("vary", "Accept-Encoding"),
+    ("x-content-type-options", "nosniff"),
+)
 
 
 def plumbing(health: Health, metrics: Metrics, static: StaticFiles, *, open_metrics: bool) -> list[Any]:
@@ -43,15 +48,13 @@ def plumbing(health: Health, metrics: Metrics, static: StaticFiles, *, open_metr
         return ASGIResponse(body=metrics.render(), media_type="text/plain; version=0.0.4")
 
     @get("/static/{name:str}", include_in_schema=False)
-    async def static_file(name: FromPath[str]) -> ASGIResponse:
+    async def static_file(request: Request[Any, Any, Any], name: FromPath[str]) -> ASGIResponse:
         found = static.get(name)
         if found is None:
             raise NotFound("There is no such file.")
-        return ASGIResponse(
-            body=found.content,
-            media_type=found.media_type,
-            headers={"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"},
-        )
+        content, coding = await found.accepted(request.headers.get("accept-encoding", ""))
+        headers = (*_FOR_EVER, ("content-encoding", coding)) if coding else _FOR_EVER
+        return ASGIResponse(body=content, media_type=found.media_type, headers=headers)
 
     @get("/objects/{key:path}", include_in_schema=False)
     async def signed_object(
