@@ -17,6 +17,7 @@ from groundplan.app.calls import Calls
 from groundplan.app.faults import Faults
 from groundplan.app.health import Check, Health
 from groundplan.app.idempotency import Idempotency
+from groundplan.app.idempotency_keys import IdempotencyKeys
 from groundplan.app.services import Services
 from groundplan.console.telemetry.queries import TelemetryQueries
 from groundplan.console.telemetry.store import TelemetryStore
@@ -208,6 +209,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         DeadLetters(database, assembly.handlers),
         DeadLetterGroups(database),
         QueueStats(database, assembly.handlers, parts.broker),
+        IdempotencyKeys(database),
         Queues(database, clock),
         ProgressBoard(database),
         EventLog(database),

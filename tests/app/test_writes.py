@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from groundplan.app import App, Context, Event, Feature
-from groundplan.core.errors import Conflict, Misuse, TransactionOpen
+from groundplan.app.idempotency_keys import KEEP_SECONDS, IdempotencyKeys
+from groundplan.core.errors import ConfigurationError, Conflict, Misuse, TransactionOpen
 from groundplan.data.database.sql import Sql
 from groundplan.testing.app import RunningApp, running
 from groundplan.testing.postgres import DatabaseUrls
+from groundplan.wiring import assemble
 
 pytestmark = pytest.mark.anyio
 
@@ -148,3 +150,32 @@ async def test_permission_comes_before_the_body(app: RunningApp) -> None:
     refused = await app.client.post("/api/v1/locked", content=b"{nonsense")
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"] == "Bearer"
+
+
+async def test_keys_are_swept_when_their_time_is_over(app: RunningApp) -> None:
+    keys = app.services.registry[IdempotencyKeys]
+    for key in ("old", "new"):
+        await _post(app, "/notes", {"name": key}, key)
+    await app.services.database.execute(
+        Sql("UPDATE idempotency SET created_at = NOW - SECONDS(:past) WHERE key = 'old'"), past=KEEP_SECONDS + 1
+    )
+    await keys.sweep()  # as the worker does, at its start and every ten minutes
+    assert [kept.key for kept in await keys.newest()] == ["new"]
+    (kept,) = await keys.newest(key="new")
+    assert (kept.status, kept.who, kept.route) == (201, "visitor", "POST /api/v1/notes")
+    assert kept.reply == {"name": "new", "then": ""}
+
+
+class Opened(msgspec.Struct):
+    session_token: str
+
+
+def test_a_reply_with_a_secret_is_never_stored() -> None:
+    feature = Feature("tiny", owner="tests")
+
+    @feature.post("/opened", public=True, idempotent=True)
+    async def open_it(ctx: Context) -> Opened:
+        return Opened("hush")
+
+    with pytest.raises(ConfigurationError, match="session_token"):
+        assemble(App("tiny", features=[feature], roles={}, package="groundplan.testing"))

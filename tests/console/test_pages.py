@@ -11,7 +11,7 @@ from tests.console.samples import request, trace_id_of
 
 pytestmark = pytest.mark.anyio
 
-PAGES = ["", "/requests", "/logs", "/events", "/queue", "/dead-letters", "/inbox", "/faults"]
+PAGES = ["", "/requests", "/logs", "/events", "/queue", "/dead-letters", "/idempotency-keys", "/inbox", "/faults"]
 
 
 class _Checks(HTMLParser):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from groundplan.app.caching import Public
 from groundplan.core.errors import ConfigurationError
+from groundplan.core.redaction import is_secret
 
 Kind = Literal["api", "page", "webhook"]
 PREFIXES: dict[Kind, str] = {"api": "/api/v1", "page": "", "webhook": "/webhooks/in"}
@@ -100,6 +101,11 @@ def build(feature: str, declared: Declaration) -> Route:
             raise ConfigurationError(f"{where}: parameter {name!r} needs a type.")
     if "return" not in hints:
         raise ConfigurationError(f"{where} needs a return type.")
+    if declared.idempotent and (secrets := _secret_fields(hints["return"])):
+        raise ConfigurationError(
+            f"{where} is idempotent, so its reply is stored, and {', '.join(secrets)} must not be: leave it out of the "
+            "reply, or give the secret by a route that is not idempotent."
+        )
     parameters = tuple(
         Parameter(name=p.name, annotation=hints[p.name], default=p.default) for p in names[1:] if p.name != "data"
     )
@@ -118,6 +124,12 @@ def build(feature: str, declared: Declaration) -> Route:
         returns=hints["return"],
         cache=declared.cache,
     )
+
+
+def _secret_fields(returns: Any) -> list[str]:
+    """Of a reply, those whose names mean a secret."""
+    known = getattr(returns, "__struct_fields__", None) or getattr(returns, "__annotations__", {})
+    return [name for name in known if is_secret(name)]
 
 
 def _complete(path: str, parameters: tuple[Parameter, ...], where: str) -> str:

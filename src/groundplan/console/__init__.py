@@ -14,6 +14,8 @@ feature = Feature(
         "groundplan.console.work.queue_pages",
         "groundplan.console.dead_letters.pages",
         "groundplan.console.dead_letters.group_pages",
+        "groundplan.console.work.key_api",
+        "groundplan.console.work.key_pages",
         "groundplan.console.work.event_api",
         "groundplan.console.work.event_pages",
     ],

@@ -8,6 +8,7 @@ import msgspec
 
 from groundplan.app.faults import FaultView
 from groundplan.app.health import ComponentHealth
+from groundplan.app.idempotency_keys import KeptKey
 from groundplan.messaging.dead_letters import Attempt, DeadLetter
 from groundplan.messaging.progress import Progress
 from groundplan.messaging.schema import SchemaField
@@ -24,6 +25,13 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     paused: bool
+
+
+class KeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """``tenant`` is its short name."""
+
+    kept: KeptKey
+    tenant: str
 
 
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from groundplan.app.calls import Calls
+from groundplan.app.idempotency_keys import IdempotencyKeys
 from groundplan.app.services import Services
 from groundplan.backend.worker.runner import Runner
 from groundplan.backend.worker.worker import Worker
@@ -109,6 +110,7 @@ class WorkerPart:
         while True:
             try:
                 await sweep(self._services.database)
+                await self._services.registry[IdempotencyKeys].sweep()
             except Exception as error:
                 self._services.log.warning("nothing swept", error=type(error).__name__, detail=str(error)[:500])
             await asyncio.sleep(SWEEP_SECONDS)
