@@ -195,7 +195,9 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
     database, clock = parts.database, parts.clock
     faults = Faults(assembly.faults, parts.flags, parts.overrides, allowed=settings.env != "prod")
     users = Users(database, clock)
-    tenants = Tenants(database, clock, bare_hosts=BARE_HOSTS if settings.env in ("local", "ci") else frozenset())
+    at_home = settings.env in ("local", "ci")
+    operator = settings.operator_tenant or ("" if at_home else None)
+    tenants = Tenants(database, clock, bare_hosts=BARE_HOSTS if at_home else frozenset(), operator=operator)
     health = Health(_checks(settings, parts, telemetry_store), clock)
     queries = TelemetryQueries(telemetry_store)
     registered = [

@@ -34,6 +34,10 @@ def tiny() -> App:
     async def add_thing(ctx: Context, data: Body) -> Body:
         return data
 
+    @feature.post("/keyed", public=True, idempotent=True)
+    async def keyed(ctx: Context, data: Body) -> Body:
+        return data
+
     @feature.get("/staff", permission="staff:only")
     async def staff_only(ctx: Context) -> Body:
         return Body("secret")
@@ -219,3 +223,50 @@ async def test_metrics_and_docs(app: RunningApp) -> None:
     assert (number["in"], size["in"], size["schema"]["maximum"]) == ("path", "query", 9)
     assert "Body" in str(schema["paths"]["/api/v1/things"]["post"]["requestBody"])
     assert all(operation["responses"] for path in schema["paths"].values() for operation in path.values())
+
+
+@pytest.mark.parametrize("headers", [{"origin": "http://["}, {"origin": "null"}, {"referer": "http://["}])
+async def test_addresses_that_cannot_be_read_are_no_failure_of_ours(app: RunningApp, headers: dict[str, str]) -> None:
+    for path in ("/theme", "/sign-in", "/api/v1/things"):
+        assert (await app.client.post(path, data={}, headers=headers)).status_code < 500
+    for path in ("/sign-in?next=//%5B", "/sign-up?next=//%5B"):
+        assert (await app.client.get(path, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["host", "authorization", "idempotency-key"])
+async def test_a_header_that_means_two_things_is_refused(app: RunningApp, name: str) -> None:
+    twice = [(name, "tiny.localhost"), (name, "other.localhost")]
+    reply = await app.client.get("/api/v1/things/1", headers=twice)
+    assert (reply.status_code, reply.json()["code"]) == (400, "Invalid")
+    assert name in reply.json()["detail"]
+
+
+async def test_what_is_asked_for_is_not_kept_with_the_refusal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(tiny(), tmp_path, LOG_LEVEL="info") as app:
+        await app.client.get("/api/v1/things/1?size=x&token=hush-hush-hush")
+    printed = capsys.readouterr().out
+    assert "Invalid" in printed or "400" in printed
+    assert "hush" not in printed
+
+
+async def test_signing_in_again_ends_the_session_before(app: RunningApp) -> None:
+    await _sign_up(app)
+    form = {"email": "una@tiny.example", "password": PASSWORD}
+    await app.client.post("/sign-in", data=form)
+    first = app.client.cookies["session"]
+    await app.client.post("/sign-in", data=form)
+    assert app.client.cookies["session"] != first
+    app.client.cookies.clear()
+    assert (await app.client.get("/private", headers={"cookie": f"session={first}"})).status_code == 303
+
+
+async def test_the_description_tells_what_a_client_needs(app: RunningApp) -> None:
+    document = (await app.client.get("/docs/schema/openapi.json")).json()
+    keyed = document["paths"]["/api/v1/keyed"]["post"]
+    (key,) = keyed["parameters"]
+    assert (key["name"], key["in"], key["required"]) == ("Idempotency-Key", "header", True)
+    assert document["paths"]["/api/v1/staff"]["get"]["security"] == [{"bearer": []}]
+    assert "204" in document["paths"]["/api/v1/sessions/close"]["post"]["responses"]
+    assert "401" in document["paths"]["/api/v1/sessions"]["post"]["responses"]

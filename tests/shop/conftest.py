@@ -88,7 +88,7 @@ class Stores:
             assembly=assembly,
             settings=cast(Any, SimpleNamespace(env="ci")),
             clock=clock,
-            log=None,
+            log=SimpleNamespace(error=lambda *_, **__: None),
             database=database,
             cache=Cache(
                 MemoryCache(clock, max_entries=1000, max_bytes=10_000_000), app="t", version="1", random=random

@@ -4,7 +4,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from groundplan.core.errors import Conflict, NotFound, Unauthenticated
 from groundplan.integrations.payments.port import PaymentEvent
@@ -125,5 +124,23 @@ async def test_the_receipt_is_mailed_and_noted(stores: Stores) -> None:
     done = await read(stores, order.id)
     assert done.receipt_sent_at is not None
     assert done.is_final
-    with pytest.raises(IntegrityError):
+
+
+async def test_a_payment_that_was_declined_may_succeed_after_all(stores: Stores) -> None:
+    """One payment at the gateway fails first and then succeeds, under one id."""
+    order = await place(stores)
+    for status in ("declined", "declined", "paid", "declined", "paid"):
+        await report(stores, order, status)
+    assert (await read(stores, order.id)).state == "paid"
+    actions = [row.action for row in await stores.rows("SELECT action FROM audit_log ORDER BY at, id")]
+    assert actions == ["order.place", "order.decline", "order.pay"]
+
+
+async def test_a_receipt_is_sent_once_however_often_the_event_comes(stores: Stores) -> None:
+    order = await place(stores)
+    await report(stores, order)
+    event = OrderPaid(order_id=order.id, number=order.number, email=order.email, total_cents=order.total_cents)
+    for _ in range(2):
         await send_receipt(stores.worker(), event)
+    assert len(stores.mail.sent) == 1
+    assert len(await stores.rows("SELECT order_id FROM receipts")) == 1

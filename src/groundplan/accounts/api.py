@@ -9,13 +9,10 @@ import msgspec
 from groundplan.accounts import feature
 from groundplan.app import Context
 from groundplan.core.errors import FieldError, Invalid, Unauthenticated
+from groundplan.core.formats import Email
 from groundplan.security.passwords import MAXIMUM_LENGTH, MINIMUM_LENGTH, Passwords
 from groundplan.security.sessions import Sessions
 from groundplan.security.users import Users
-
-Email = Annotated[
-    str, msgspec.Meta(pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$", max_length=254, description="An email address")
-]
 
 
 class SignUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ from groundplan.accounts.api import SignIn, SignOut, SignUp, close_session, crea
 from groundplan.app import Context, Page, Redirect
 from groundplan.app.application import DemoAccounts
 from groundplan.core.errors import Conflict, Invalid, Unauthenticated
+from groundplan.core.urls import host_of, is_local
 from groundplan.security.sessions import LIFETIMES
 
 SESSION_COOKIE = "session"
@@ -86,9 +87,11 @@ async def set_theme(ctx: Context, data: ThemeForm) -> Redirect:
     if ctx.request is None:
         return Redirect("/")
     ctx.request.set_cookie("theme", data.theme, max_age=_THEME_SECONDS)
-    referer = urlsplit(ctx.request.headers.get("referer", ""))
-    same = referer.netloc == ctx.request.host
-    return Redirect(_local(f"{referer.path}?{referer.query}" if referer.query else referer.path) if same else "/")
+    referer = ctx.request.headers.get("referer", "")
+    if host_of(referer) != ctx.request.host.lower():
+        return Redirect("/")
+    came_from = urlsplit(referer)
+    return Redirect(_local(f"{came_from.path}?{came_from.query}" if came_from.query else came_from.path))
 
 
 def _sign_in_page(ctx: Context, next: str, *, status: int = 200, email: str = "", error: str = "") -> Page:
@@ -104,13 +107,14 @@ def _sign_in_page(ctx: Context, next: str, *, status: int = 200, email: str = ""
 
 
 async def _open_session(ctx: Context, email: str, password: str) -> None:
+    """A new session in place of the one that this browser may have."""
     session = await ctx.api(create_session, data=SignIn(email=email, password=password, kind="browser"))
     if ctx.request:
+        if before := ctx.request.cookie(SESSION_COOKIE):
+            await ctx.api(close_session, data=SignOut(before))
         ctx.request.set_cookie(SESSION_COOKIE, session.token, max_age=int(LIFETIMES["browser"].total_seconds()))
 
 
 def _local(url: str) -> str:
-    """The URL if it stays on this host, else the front page: no open redirect."""
-    parts = urlsplit(url)
-    stays = url.startswith("/") and not url.startswith(("//", "/\\")) and not parts.netloc and url.isprintable()
-    return url if stays else "/"
+    """The URL if it stays on this host, else the front page."""
+    return url if is_local(url) else "/"

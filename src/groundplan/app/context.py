@@ -28,7 +28,7 @@ from groundplan.integrations.payments.port import Payments
 from groundplan.messaging.message import Envelope, Event, Job
 from groundplan.messaging.outbox import Draft
 from groundplan.messaging.progress import Progress, ProgressBoard
-from groundplan.security.principal import EVERYTHING, Tenant, User, allows
+from groundplan.security.principal import EVERYTHING, Tenant, User, allows, concerns_every_tenant
 from groundplan.settings import Settings
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class Context:
         return frozenset({EVERYTHING}) if self.system else self._services.assembly.app.roles.permissions(self.user)
 
     def can(self, permission: str) -> bool:
+        if concerns_every_tenant(permission) and not self.system and not (self._tenant and self._tenant.operates):
+            return False
         return allows(self.permissions, permission)
 
     def require(self, permission: str | None) -> None:

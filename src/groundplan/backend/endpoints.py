@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
@@ -10,17 +11,45 @@ from litestar.constants import RESERVED_KWARGS
 from litestar.enums import MediaType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIType, Operation, Schema
+from litestar.openapi.spec import Parameter as OpenAPIParameter
 from litestar.params import Body, PathParameter, QueryParameter
 from litestar.response.base import ASGIResponse
 from litestar.types import Scope
 
 from groundplan.app.calls import Calls
 from groundplan.app.context import Context
+from groundplan.app.idempotency import MAXIMUM_LENGTH
 from groundplan.app.page import Page, Redirect
 from groundplan.app.route import Parameter, Route
 from groundplan.backend import shared
 from groundplan.backend.api.problem import Problem
 from groundplan.backend.scope import context_of
+
+
+@dataclass
+class KeyedOperation(Operation):
+    """In the description, one that takes an Idempotency-Key; the gate reads it, so it is no parameter of a handler."""
+
+    def __post_init__(self) -> None:
+        schema = Schema(type=OpenAPIType.STRING, min_length=1, max_length=MAXIMUM_LENGTH)
+        key = OpenAPIParameter(
+            name="Idempotency-Key",
+            param_in="header",
+            required=True,
+            schema=schema,
+            description="Another one for each write, a UUID for example; the same one to repeat it safely.",
+        )
+        self.parameters = [*(self.parameters or []), key]
+
+
+@dataclass
+class EmptyOperation(Operation):
+    """In the description, one whose reply has no body."""
+
+    def __post_init__(self) -> None:
+        self.responses = {"204" if status == "200" else status: said for status, said in (self.responses or {}).items()}
+
 
 Render = Callable[[Page, Context, Scope], bytes]
 Endpoint = Callable[..., Awaitable[ASGIResponse]]
@@ -59,6 +88,8 @@ def _handler(route: Route, calls: Calls, render: Render) -> HTTPRouteHandler:
         summary=_summary(route),
         description=inspect.getdoc(route.function),
         tags=[route.feature],
+        security=[{"bearer": []}] if is_api and route.permission else None,
+        operation_class=KeyedOperation if route.idempotent else EmptyOperation if route.status == 204 else Operation,
         responses=_responses(route) if is_api else None,
         opt={"route": route},
     )(endpoint)
@@ -193,14 +224,14 @@ def _responses(route: Route) -> dict[int, ResponseSpec]:
 
 
 def _refusals(route: Route) -> dict[int, str]:
-    refusals = {400: "The input is not valid"}
-    if route.permission:
-        refusals |= {401: "Not signed in", 403: "Not allowed"}
-    if "{" in route.path:
-        refusals[404] = "Not found"
+    refusals = {400: "The input is not valid", 401: "Not signed in, or the token is not valid", 404: "Not found"}
+    if route.permission or route.method != "GET":
+        refusals[403] = "Not allowed"
+    if route.method != "GET":
+        refusals |= {409: "It does not fit the current state", 422: "What is stored does not fit"}
     if route.idempotent:
         refusals |= {
-            409: "The first request with this key is still running",
+            409: "It does not fit the current state, or the first request with this key is still running",
             422: "The key was used with another request",
         }
     return refusals

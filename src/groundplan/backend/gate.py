@@ -5,6 +5,8 @@ One pass instead of a stack of middlewares, because each of those costs as much 
 
 import secrets
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from groundplan.app.calls import Calls
@@ -17,7 +19,7 @@ from groundplan.backend.refusals import Refusals
 from groundplan.backend.scope import put_context
 from groundplan.backend.shared import control_of
 from groundplan.core.context import RequestContext, changed, current, entered, parse_traceparent
-from groundplan.core.errors import NotFound
+from groundplan.core.errors import Invalid, NotFound
 from groundplan.core.ids import span_id, trace_id, uuid7
 from groundplan.telemetry import RequestRecord, Telemetry
 from groundplan.telemetry.spans import record
@@ -28,6 +30,7 @@ _PLUMBING = ("/static/", "/healthz", "/readyz")
 _TENANTLESS = ("/webhooks/", "/docs", "/sandbox/", "/metrics")
 """Everything else belongs to a tenant. A webhook names its own, in content that is signed."""
 
+_ONCE = (b"host", b"authorization", b"idempotency-key", b"content-type", b"origin")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -74,6 +77,7 @@ class Gate:
     async def _request(self, scope: Any, receive: Any, send: Any) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         request = self._request_of(scope, headers)
+        repeated = _repeated(scope["headers"]) if len(headers) < len(scope["headers"]) else ""
         is_page = not request.path.startswith(("/api/", "/webhooks/"))
         parent = parse_traceparent(headers.get("traceparent"))
         context = RequestContext(
@@ -97,6 +101,8 @@ class Gate:
         with entered(context):
             unit: Context | None = None
             try:
+                if repeated:
+                    raise Invalid(f"The header {repeated} was sent more than once. Send it once.")
                 unit = await self._identify(request)
                 put_context(scope, unit)
                 tenant = unit.tenant.slug if unit.has_tenant else ""
@@ -189,6 +195,12 @@ class Gate:
         headers.append((b"cache-control", control_of(scope, request)))
         headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in request.set_cookies]
         return headers
+
+
+def _repeated(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """The header that came more than once although two of it would mean two things; empty where none did."""
+    seen = Counter(name.lower() for name, _ in headers)
+    return next((name.decode() for name in _ONCE if seen[name] > 1), "")
 
 
 def _without_body(send: Any) -> Any:

@@ -1,9 +1,8 @@
 """Who is asking, and in which tenant: by internal assertion, bearer token or session cookie, and by host."""
 
-from urllib.parse import urlsplit
-
 from groundplan.app.request import Request
 from groundplan.core.errors import Forbidden, Unauthenticated
+from groundplan.core.urls import host_of
 from groundplan.security.assertion import Assertions
 from groundplan.security.principal import Tenant, User
 from groundplan.security.sessions import Sessions
@@ -68,7 +67,7 @@ def refuse_cross_site(request: Request, *, has_session: bool) -> None:
     if site is not None:
         refused = site not in ("same-origin", "none")
     elif origin is not None:
-        refused = urlsplit(origin).netloc != request.host
+        refused = host_of(origin) != request.host.lower()
     else:
         refused = has_session
     if refused:

@@ -99,7 +99,9 @@ class Refusals:
     def reply(self, scope: Any, error: Exception) -> ASGIResponse:
         """Leaves what went wrong in the scope, for the access line; a 5xx is logged with its stack."""
         refusal = as_groundplan_error(error)
-        scope["groundplan_error"] = f"{type(error).__name__}: {error}"[:500]
+        # The framework's own words may hold the whole address, with what is secret in it.
+        said = refusal if isinstance(refusal, Refused) else error
+        scope["groundplan_error"] = f"{type(error).__name__}: {said}"[:500]
         if refusal.status >= 500:
             self._log.error(
                 "request failed",

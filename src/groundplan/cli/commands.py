@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from groundplan import __version__
 from groundplan.cli import dead_letter_commands, queue_commands
-from groundplan.cli.output import Json
+from groundplan.cli.output import Json, Positive
 
 Role = Literal["web", "api", "worker", "all"]
 
@@ -69,7 +69,9 @@ def build() -> App:
         return catalog(as_json=json, as_yaml=yaml)
 
     @events.command
-    def tail(*, name: str = "", tenant: str = "", lines: int = 20, follow: bool = False, json: Json = False) -> int:
+    def tail(
+        *, name: str = "", tenant: str = "", lines: Positive = 20, follow: bool = False, json: Json = False
+    ) -> int:
         """The newest events, oldest of them first. --follow waits for more, --json prints one object to a line."""
         from groundplan.cli.events import tail
 

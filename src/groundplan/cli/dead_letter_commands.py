@@ -6,7 +6,7 @@ from uuid import UUID
 
 from cyclopts import App, Parameter
 
-from groundplan.cli.output import Json
+from groundplan.cli.output import Json, Positive
 
 if TYPE_CHECKING:
     from groundplan.cli.dead_letter_groups import Which
@@ -42,7 +42,7 @@ def build() -> App:
     dead = App(name="dead-letters", help="Messages that gave up: look, mend, replay, drop.")
 
     @dead.command(name="list")
-    def list_(*, chosen: Chosen = ANY, reason: Reason = "", limit: int = 50, json: Json = False) -> int:
+    def list_(*, chosen: Chosen = ANY, reason: Reason = "", limit: Positive = 50, json: Json = False) -> int:
         """Newest first. Exit code 1 if there are any."""
         from groundplan.cli.dead_letters import list_
 

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for scripts.")]
+Positive = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
 def print_json(value: Any) -> None:

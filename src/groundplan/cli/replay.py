@@ -12,6 +12,7 @@ from groundplan.cli.output import print_json
 from groundplan.cli.rates import per_second
 from groundplan.cli.toolbox import Toolbox, whoever_is_here, with_tools
 from groundplan.core.errors import Conflict, Invalid
+from groundplan.core.moments import moment
 from groundplan.messaging.replay import Replay, Replays
 
 BATCH = 500
@@ -114,13 +115,5 @@ def _told(replay: Replay) -> dict[str, object]:
 def _times(wanted: Wanted) -> tuple[datetime, datetime]:
     if not wanted.handler or not wanted.since:
         raise Invalid("Say which handler runs again, and from when: --handler NAME --from 2026-01-31T12:00.")
-    return _time(wanted.since), _time(wanted.until) if wanted.until else datetime.now(UTC)
-
-
-def _time(text: str) -> datetime:
-    """Of ISO 8601, in UTC where it names no zone."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Invalid(f"{text!r} is not a time. Write it like 2026-01-31T12:00Z, or a day like 2026-01-31.") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+    now = datetime.now(UTC)
+    return moment(wanted.since, now, "from") or now, moment(wanted.until, now, "until") or now

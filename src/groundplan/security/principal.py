@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 EVERYTHING = "*"
+_OF_DEPLOYMENT = ("console:", "metrics:")
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +15,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     host: str
     brand: str
+    operates: bool = False
+    """Whether its people may hold permissions of the whole deployment, which concern every tenant."""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +41,11 @@ class Roles:
 
     def known(self) -> frozenset[str]:
         return frozenset(self._permissions)
+
+
+def concerns_every_tenant(permission: str) -> bool:
+    """Such as the console's, which shows the traces, messages and mails of all of them."""
+    return permission.startswith(_OF_DEPLOYMENT)
 
 
 def allows(permissions: frozenset[str], permission: str) -> bool:

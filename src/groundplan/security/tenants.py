@@ -13,8 +13,14 @@ _REFRESH_SECONDS = 1.0
 
 
 class Tenants:
-    def __init__(self, database: Database, clock: Clock, *, bare_hosts: frozenset[str] = frozenset()) -> None:
-        """``bare_hosts`` lead to the first tenant: on a laptop, ``localhost`` and ``127.0.0.1``."""
+    def __init__(
+        self, database: Database, clock: Clock, *, bare_hosts: frozenset[str] = frozenset(), operator: str | None = ""
+    ) -> None:
+        """``bare_hosts`` lead to the first tenant: on a laptop, ``localhost`` and ``127.0.0.1``.
+
+        ``operator`` is the slug of the tenant that operates the deployment; empty is the first, None nobody.
+        """
+        self._operator = operator
         self._database = database
         self._clock = clock
         self._bare_hosts = bare_hosts
@@ -57,8 +63,17 @@ class Tenants:
             return
         rows = await self._database.execute(_ALL)
         self._read_at = self._clock.monotonic()
+        operator = rows[0].slug if rows and self._operator == "" else self._operator
         self._all = tuple(
-            Tenant(id=as_uuid(row.id), slug=row.slug, name=row.name, host=row.host, brand=row.brand) for row in rows
+            Tenant(
+                id=as_uuid(row.id),
+                slug=row.slug,
+                name=row.name,
+                host=row.host,
+                brand=row.brand,
+                operates=row.slug == operator,
+            )
+            for row in rows
         )
 
 

@@ -76,6 +76,13 @@ VARIABLES = (
     ),
     Variable("client_id", "CLIENT_ID", text, "Who we are to the identity provider."),
     Variable("client_secret", "CLIENT_SECRET", text, "How we prove that to the identity provider.", redact=hide),
+    Variable(
+        "operator_tenant",
+        "OPERATOR_TENANT",
+        text,
+        "The tenant whose operators may use the console, which shows every tenant. Not set: the first one in local "
+        "and ci, elsewhere nobody.",
+    ),
     # work
     Variable(
         "feature_flags",

@@ -41,6 +41,7 @@ class Settings:
     external_auth_domain: str | None
     client_id: str | None
     client_secret: str | None
+    operator_tenant: str | None
     feature_flags: str
     """flagd's format, as JSON."""
 

@@ -87,8 +87,12 @@ async def put_basket_line(ctx: Context, basket_id: UUID, product_id: UUID, data:
 
 
 async def empty_basket(ctx: Context, basket_id: UUID) -> None:
-    """Joins the transaction of the order that the basket became."""
-    await ctx.db.execute(delete(BasketLine).where(BasketLine.basket_id == basket_id))
+    """Joins the transaction of the order that the basket became. Raises Conflict where another order took it."""
+    emptied = await ctx.db.scalars(
+        delete(BasketLine).where(BasketLine.basket_id == basket_id).returning(BasketLine.product_id)
+    )
+    if not emptied.all():
+        raise Conflict("This basket is empty: it may have been ordered in another window.")
 
 
 def _view(lines: list[BasketLineView]) -> BasketView:

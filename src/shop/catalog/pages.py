@@ -9,6 +9,7 @@ import msgspec
 
 from groundplan.app import Context, Page, Redirect
 from groundplan.core.errors import Conflict, NotFound
+from groundplan.core.urls import is_local
 from shop.catalog.baskets import SetQuantity, put_basket_line
 from shop.catalog.declaration import feature
 from shop.catalog.departments import TITLES, Department
@@ -73,7 +74,7 @@ async def basket_page(ctx: Context) -> Page:
 @feature.page("/basket/lines", method="POST", public=True)
 async def change_basket(ctx: Context, data: BasketForm) -> Page | Redirect:
     """One button of a stepper. Afterwards the page it was on is shown again."""
-    back = data.next if _is_local(data.next) else "/"
+    back = data.next if is_local(data.next) else "/"
     try:
         await ctx.api(
             put_basket_line,
@@ -89,8 +90,3 @@ async def change_basket(ctx: Context, data: BasketForm) -> Page | Redirect:
 def _address(chosen: Mapping[str, str], cursor: str = "") -> str:
     query = urlencode({name: value for name, value in {**chosen, "cursor": cursor}.items() if value})
     return f"/?{query}" if query else "/"
-
-
-def _is_local(path: str) -> bool:
-    """Whether the path stays on this host: no open redirect."""
-    return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()

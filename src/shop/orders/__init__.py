@@ -9,5 +9,5 @@ feature = Feature(
     "orders",
     owner="commerce",
     objective=Objective(availability=0.999, latency_ms=300),
-    modules=["shop.orders.api", "shop.orders.payments", "shop.orders.work", "shop.orders.pages"],
+    modules=["shop.orders.api", "shop.orders.payments", "shop.orders.work", "shop.orders.expiry", "shop.orders.pages"],
 )

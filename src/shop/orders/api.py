@@ -40,6 +40,8 @@ async def place_order(ctx: Context, data: PlaceOrder) -> OrderView:
     if not ctx.flags.enabled(ACCEPTING, True):
         raise Conflict("The store takes no orders at the moment.")
     _refuse_repeats(data.lines)
+    if data.basket_id is not None:
+        await empty_basket(ctx, data.basket_id)
     taken = {line.product_id: await _take(ctx, line) for line in sorted(data.lines, key=lambda line: line.product_id)}
     order_id = uuid7()
     lines = [
@@ -74,8 +76,6 @@ async def place_order(ctx: Context, data: PlaceOrder) -> OrderView:
         receipt=None,
     )
     ctx.db.add(order)
-    if data.basket_id is not None:
-        await empty_basket(ctx, data.basket_id)
     ctx.publish(OrderPlaced(order_id=order.id, number=order.number, total_cents=order.total_cents))
     ctx.audit("order.place", order.number, total_cents=order.total_cents)
     return view_of(order)

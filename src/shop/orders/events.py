@@ -1,15 +1,9 @@
 """What other features and systems may learn about orders."""
 
-from typing import Annotated
 from uuid import UUID
 
-import msgspec
-
 from groundplan.app import Event
-
-Email = Annotated[
-    str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254, description="an email address")
-]
+from groundplan.core.formats import Email
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True):

@@ -10,12 +10,15 @@ from groundplan.data.database.models import Base, TenantScoped
 
 
 class Order(TenantScoped, Base):
-    """Placed, then paid or declined; a declined one may be paid yet. ``collected`` is over and done."""
+    """Placed, then paid or declined; a declined one may be paid yet. What is not paid in time is ``expired``.
+
+    ``collected`` is over and done.
+    """
 
     __tablename__ = "orders"
     __table_args__ = (
         UniqueConstraint("tenant_id", "number", name="orders_number"),
-        CheckConstraint("state IN ('placed', 'declined', 'paid', 'collected')", name="orders_state"),
+        CheckConstraint("state IN ('placed', 'declined', 'expired', 'paid', 'collected')", name="orders_state"),
         Index("orders_by_time", "tenant_id", "placed_at", "id"),
         Index("orders_by_user", "user_id", "placed_at", "id"),
     )

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from groundplan.app import Context, Page, Redirect
-from groundplan.core.errors import Conflict, IdempotencyKeyInUse, Invalid
+from groundplan.core.errors import Conflict, IdempotencyKeyInUse, IdempotencyKeyReused, Invalid
 from shop.catalog import basket_id_of, visitor_basket
 from shop.orders import feature
 from shop.orders.api import get_order, list_orders, place_order
@@ -16,7 +16,7 @@ from shop.orders.views import LineOrder, OrderView, PlaceOrder, State
 from shop.paging import Cursor
 
 PAGE_SIZE = 25
-STATES: tuple[State, ...] = ("placed", "declined", "paid", "collected")
+STATES: tuple[State, ...] = ("placed", "declined", "expired", "paid", "collected")
 
 
 class CheckoutForm(msgspec.Struct, frozen=True):
@@ -41,6 +41,8 @@ async def checkout(ctx: Context, data: CheckoutForm) -> Page | Redirect:
         order = await ctx.api(place_order, data=PlaceOrder(lines=lines, basket_id=basket_id))
     except IdempotencyKeyInUse:  # the form was sent twice at once, and the other one is placing the order
         return Redirect("/orders")
+    except IdempotencyKeyReused:
+        return await _checkout(ctx, status=409, notice="The basket has changed since this page was shown. Look again.")
     except (Conflict, Invalid) as error:
         return await _checkout(ctx, status=error.status, notice=error.detail)
     ctx.analytics.track("order.placed", number=order.number, items=order.items, total_cents=order.total_cents)

@@ -56,14 +56,18 @@ async def start_payment(ctx: Context, order_id: UUID, data: StartPayment) -> Pay
 
 @feature.webhook("payments")
 async def payment_reported(ctx: Context, data: bytes) -> None:
-    """The gateway's word on a payment, possibly said twice: the first to say so decides, repeats change nothing."""
+    """The gateway's word on a payment, possibly said twice. What was declined may be paid yet; what is paid is paid."""
     reported = ctx.payments.verify(ctx.request.headers if ctx.request else {}, data)
     store = await ctx.for_tenant(reported.tenant_id)
     async with store.transaction() as db:
         order = await db.scalar(select(Order).where(Order.id == _order_id(reported)).with_for_update())
         if order is None:
             raise NotFound(f"There is no order {reported.reference}.")
-        if order.payment_id == reported.payment_id or order.state not in OPEN:
+        if order.state == "expired" and reported.status == "paid" and order.payment_id != reported.payment_id:
+            order.payment_id = reported.payment_id
+            store.audit("order.pay-too-late", order.number, payment=reported.payment_id)
+            store.log.error("paid after it expired: the money is to be given back", order=order.number)
+        if order.state not in OPEN or (reported.payment_id, reported.status) == (order.payment_id, order.state):
             return
         order.payment_id = reported.payment_id
         if reported.status == "declined":

@@ -9,7 +9,7 @@ import msgspec
 from shop.catalog import MOST_LINES, Quantity
 from shop.orders.models import Order
 
-State = Literal["placed", "declined", "paid", "collected"]
+State = Literal["placed", "declined", "expired", "paid", "collected"]
 
 
 class LineOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +56,7 @@ class OrderView(OrderSummary, frozen=True, kw_only=True):
     @property
     def is_final(self) -> bool:
         """Nothing more happens to it by itself."""
-        return self.state in ("declined", "collected") or self.receipt_sent_at is not None
+        return self.state in ("declined", "expired", "collected") or self.receipt_sent_at is not None
 
 
 class OrderPage(msgspec.Struct, frozen=True, kw_only=True):

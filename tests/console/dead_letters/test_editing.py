@@ -91,9 +91,12 @@ def test_a_pattern_is_told_by_its_name() -> None:
 
 
 def test_the_command_line_names_the_wrong_fields_and_is_safe_to_paste() -> None:
-    rows = rows_of([field("email", "text", "a; rm -rf '$HOME'", "wrong"), field("number", "text", "NM-1")], None, ())
-    assert command_line(ID, rows) == (
-        f"groundplan dead-letters replay {ID} \\\n  --set 'email=a; rm -rf '\"'\"'$HOME'\"'\"''"
+    fields = [field("email", "text", "a@@b", "wrong"), field("name", "text", "Una"), field("number", "text", "NM-1")]
+    entered = Entered(
+        letter({"email": "a@@b", "name": "Una", "number": "NM-1"}, fields), {"field.name": "a; rm '$HOME'"}
+    )
+    assert command_line(ID, rows_of(fields, entered, ())) == (
+        f"groundplan dead-letters replay {ID} \\\n  --set email=... \\\n  --set 'name=a; rm '\"'\"'$HOME'\"'\"''"
     )
 
 

@@ -122,7 +122,7 @@ class Runner:
             self._finished(delivery, source)
 
     async def _context(self, delivery: Delivery, tenant: Tenant | None, source: Source) -> Context:
-        """As the message's user, or as the system of its tenant."""
+        """As the message's user, who may be gone, or as the system of its tenant."""
         services = self._services
         await services.overrides.refresh()
         user = await services.users.get(delivery.user_id) if delivery.user_id else None
@@ -131,7 +131,7 @@ class Runner:
             self._calls,
             tenant=tenant,
             user=user,
-            system=user is None,
+            system=delivery.user_id is None,
             message_id=delivery.id,
             handler=delivery.handler,
             acknowledge=lambda transaction: source.acknowledge(transaction, delivery),

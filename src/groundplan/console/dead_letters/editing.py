@@ -97,7 +97,7 @@ def command_line(dead_letter_id: UUID, rows: Sequence[InputRow]) -> str:
     """What a terminal does the same with; a wrong field is there to be filled in."""
     changes = [row for row in rows if row.problem or row.was]
     parts = [f"groundplan dead-letters replay {dead_letter_id}"]
-    parts += [f"--set {shlex.quote(f'{row.path}={row.value}')}" for row in changes]
+    parts += [f"--set {shlex.quote(f'{row.path}=' + ('...' if row.problem else row.value))}" for row in changes]
     return " \\\n  ".join(parts)
 
 

@@ -211,6 +211,8 @@ def translated(error: BaseException) -> GroundplanError | BaseException:
     driver_error = error.orig if isinstance(error, DBAPIError) else error
     if not type(driver_error).__module__.startswith(_DRIVERS):
         return error
+    if "file is not a database" in str(driver_error):
+        return Unavailable("The file that DATABASE_URL names is not an SQLite database.")
     if any(words in str(driver_error) for words in _UNFIT_VALUE):
         return Invalid(_DOES_NOT_FIT)
     if isinstance(error, DBAPIError) and error.connection_invalidated:

@@ -90,7 +90,7 @@ def _orders() -> None:
         _text("paid_by"),
         _text("payment_id"),
         UniqueConstraint("tenant_id", "number", name="orders_number"),
-        CheckConstraint("state IN ('placed', 'declined', 'paid', 'collected')", name="orders_state"),
+        CheckConstraint("state IN ('placed', 'declined', 'expired', 'paid', 'collected')", name="orders_state"),
     )
     op.create_index("orders_by_time", "orders", ["tenant_id", "placed_at", "id"])
     op.create_index("orders_by_user", "orders", ["user_id", "placed_at", "id"])
