@@ -91,6 +91,7 @@ class AppInTest(RunningApp):
 async def app_in_test(app: App, folder: Path, *, owner_url: str = "", **environment: str) -> AsyncIterator[AppInTest]:
     """The app in ``folder``, on SQLite there unless DATABASE_URL says otherwise; migrated, with one tenant.
 
+    Whatever QUEUE_URL says, the database hands its deliveries out.
     ``owner_url`` is how the owner of the tables connects, where the application's role owns nothing.
     """
     process = await prepared(app, folder, "all", owner_url, environment)
