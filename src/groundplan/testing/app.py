@@ -1,7 +1,7 @@
 """An app put together in the test's process: routes through an ASGI client, handlers through a real worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,25 @@ async def running(
     app: App, folder: Path, *, role: Role = "all", owner_url: str = "", **environment: str
 ) -> AsyncIterator[RunningApp]:
     """The app in ``folder``, on SQLite there unless DATABASE_URL says otherwise; migrated, with one tenant."""
+    process = await prepared(app, folder, role, owner_url, environment)
+    async with served(process, process.parts) as (client, tenant):
+        yield RunningApp(process, client, tenant)
+
+
+async def prepared(app: App, folder: Path, role: Role, owner_url: str, environment: Mapping[str, str]) -> Process:
+    """Its database migrated, its process put together and not opened."""
     known = {"APP_ENV": "ci", "SECRET_KEY": "a secret for this test alone, long enough", **environment}
     settings = load(root=folder, environ=known).settings
     owner = owner_url or settings.database_url
     await migrate.upgrade(owner, histories(app), app_role=_role_of(settings.database_url))
-    process = build(settings, app, role)
+    return build(settings, app, role)
+
+
+@asynccontextmanager
+async def served(process: Process, parts: Sequence[Any]) -> AsyncIterator[tuple[httpx2.AsyncClient, Tenant]]:
+    """With ``parts`` open; what happens inside has the request id ``test``."""
     async with AsyncExitStack() as stack:
-        for part in process.parts:
+        for part in parts:
             await part.open()
             stack.push_async_callback(part.close)
         tenant = await _tenant(process)
@@ -95,7 +107,7 @@ async def running(
         )
         await stack.enter_async_context(client)
         with changed(request_id="test"):
-            yield RunningApp(process, client, tenant)
+            yield client, tenant
 
 
 def _role_of(url: str) -> str | None:

@@ -189,6 +189,7 @@ async def test_one_write_transaction_for_each_message(tmp_path: Path, queue_url:
     async with running(script.handles(twice).app, tmp_path, QUEUE_URL=queue_url) as app:
         await publish(app)
         await app.until_idle()
+        await until(lambda: script.runs)
         assert await app.rows("unique_claims") == 1, "the first stands: it was acknowledged with its effects"
         assert len(script.runs) == 1
         assert await app.dead_letters.count() == 0
