@@ -1,14 +1,17 @@
 """The application: its features, and what each role may do."""
 
 from groundplan.app import App
-from shop import catalog, orders, reports
 
 CUSTOMER = ("orders:place", "orders:read")
 STAFF = (*CUSTOMER, "orders:read-all", "reports:make")
 
 app = App(
     "shop",
-    features=[catalog.feature, orders.feature, reports.feature],
+    features=[
+        "shop.catalog",
+        "shop.orders",
+        "shop.reports",
+    ],
     roles={"customer": CUSTOMER, "staff": STAFF, "operator": ("*",)},
     seed="shop.seed:seed",
     demo="shop.seed:demo_accounts",

@@ -51,6 +51,6 @@ def _features_in_order() -> list[str]:
         if keyword.arg == "features"
     )
     assert isinstance(features, ast.List), "shop/app.py lists its features"
-    names = [ast.unparse(feature).partition(".")[0] for feature in features.elts]
+    names = [ast.literal_eval(feature).removeprefix("shop.") for feature in features.elts]
     assert names
     return names

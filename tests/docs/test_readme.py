@@ -19,31 +19,33 @@ from groundplan.testing.platform import PlatformProcess
 from groundplan.testing.postgres import DatabaseUrls
 from tests.docs.pages import ROOT, Block, blocks, commands
 
-PAGE = "README.md"
+PAGE, GUIDE = "README.md", "docs/add-a-feature.md"
 PASSWORD = "apples on a rainy day"
 PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project, with the README's feature added to it by hand."""
+    """A copy of the project, with the features of README and guide added to it by hand."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "config", tmp_path / "config")
     shutil.copytree(ROOT / "src" / "shop", tmp_path / "src" / "shop", ignore=shutil.ignore_patterns("__pycache__"))
-    feature = [block for language in ("python", "html") for block in blocks(PAGE, language) if block.path]
-    assert len(feature) > 4
+    shown = [block for page in (PAGE, GUIDE) for language in ("python", "html") for block in blocks(page, language)]
+    feature = [block for block in shown if block.path]
+    assert len(feature) > 7
     for block in feature:
         path = tmp_path / block.path
         assert not path.exists(), f"the shop has a {block.path} of its own by now: the README needs another example"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text)
-    for block in blocks(PAGE, "diff"):
-        _apply(block, tmp_path)
+    for page in (PAGE, GUIDE):
+        (line,) = blocks(page, "diff")
+        _apply(line, tmp_path)
     _migrate(tmp_path)
     return tmp_path
 
 
-def test_a_feature_is_added_as_the_readme_says(project: Path, engine_urls: DatabaseUrls) -> None:
+def test_features_are_added_as_the_pages_say(project: Path, engine_urls: DatabaseUrls) -> None:
     environment = {
         "PYTHONPATH": str(project / "src"),
         "DATABASE_URL": engine_urls.app,
@@ -51,6 +53,9 @@ def test_a_feature_is_added_as_the_readme_says(project: Path, engine_urls: Datab
         "SECRET_KEY": "a secret that only this test run knows",
     }
     with PlatformProcess(project, environment, prepare=True) as platform, _browser(platform.url) as browser:
+        assert browser.get("/api/v1/hours").json() == {"opens": "07:00", "closes": "22:00"}
+        assert "Open from 07:00 to 22:00" in browser.get("/hours").text
+
         session = {"email": "mara@northside.example", "password": PASSWORD}
         token = browser.post("/api/v1/sessions", json=session).json()["token"]
         by_script = {"authorization": f"Bearer {token}", "idempotency-key": "one"}
@@ -96,14 +101,12 @@ def test_the_readme_does_not_call_missing_what_is_there() -> None:
 
 
 def _apply(block: Block, project: Path) -> None:
-    """Every removed line must be there once."""
+    """One line is added behind another, which must be there once."""
     path = project / block.path
-    text, lines = path.read_text(), block.text.splitlines()[1:]
-    for removed, added in zip(lines[::2], lines[1::2], strict=True):
-        assert (removed[0], added[0]) == ("-", "+")
-        assert text.count(removed[1:] + "\n") == 1, f"{block.path} has no line {removed[1:]!r} any more"
-        text = text.replace(removed[1:] + "\n", added[1:] + "\n")
-    path.write_text(text)
+    text, (before, added) = path.read_text(), block.text.splitlines()[1:]
+    assert (before[0], added[0]) == (" ", "+")
+    assert text.count(before[1:] + "\n") == 1, f"{block.path} has no line {before[1:]!r} any more"
+    path.write_text(text.replace(before[1:] + "\n", f"{before[1:]}\n{added[1:]}\n"))
 
 
 def _migrate(project: Path) -> None:
@@ -117,7 +120,7 @@ def _migrate(project: Path) -> None:
     )
     path = Path(made.stdout.strip())
     assert path.is_relative_to(project)
-    (body,) = (block for block in blocks(PAGE, "python") if "def upgrade" in block.text)
+    (body,) = (block for block in blocks(GUIDE, "python") if "def upgrade" in block.text)
     path.write_text(path.read_text().partition("def upgrade")[0] + body.text)
 
 

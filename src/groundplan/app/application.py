@@ -1,5 +1,6 @@
 """The app: an ordered list of features and what its roles may do."""
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,14 +25,15 @@ class App:
         self,
         name: str,
         *,
-        features: Sequence[Feature],
+        features: Sequence[Feature | str],
         roles: Mapping[str, Iterable[str]],
         package: str | None = None,
         seed: str | None = None,
         demo: str | None = None,
     ) -> None:
-        """``package`` holds ``migrations/`` and ``templates/``.
+        """``features`` are known by their packages: ``"shop.orders"`` means the ``feature`` in there.
 
+        ``package`` holds ``migrations/`` and ``templates/``.
         ``seed`` names the function behind ``groundplan seed``; ``demo`` one that returns the demonstration
         accounts: (password, [(email, role), ...]).
         """
@@ -52,7 +54,7 @@ class Assembly:
 
     def __init__(self, app: App, platform: Sequence[Feature]) -> None:
         self.app = app
-        self.features = (*platform, *app.features)
+        self.features = (*platform, *map(_feature, app.features))
         problems: list[str] = []
         routes: list[Route] = []
         for feature in self.features:
@@ -73,6 +75,15 @@ class Assembly:
     def permissions(self) -> frozenset[str]:
         """Every permission that some route asks for."""
         return frozenset(route.permission for route in self.routes if route.permission) - {EVERYTHING}
+
+
+def _feature(named: Feature | str) -> Feature:
+    if isinstance(named, Feature):
+        return named
+    found = getattr(importlib.import_module(named), "feature", None)
+    if not isinstance(found, Feature):
+        raise ConfigurationError(f"The package {named} is listed as a feature, and has no `feature = Feature(...)`.")
+    return found
 
 
 def _clashes(routes: Iterable[Route]) -> list[str]:

@@ -106,7 +106,9 @@ class Catalogue:
         }
 
     def _kinds(self) -> list[type[Message]]:
-        handled = {handler.message for feature in self._features for handler in feature.handlers}
+        handled = {
+            handler.message for feature in self._features for handler in feature.handlers if handler.schedule is None
+        }
         defined = {kind for kind in _subclasses(Event, Job) if self._home(kind) is not None}
         return sorted(handled | defined, key=lambda kind: (message_name(kind), kind.version))
 
