@@ -2,6 +2,7 @@
 #
 #   make dev     install, migrate, seed, serve with reload; prints the addresses and the demo accounts
 #   make test    install, lint, type-check, test on SQLite and a real PostgreSQL, walk the tour in a browser
+#   make test-all    the tests for which the system's package manager has to install something
 #
 # Variables: PYTHON=/path/to/python3 chooses the interpreter that makes .venv; APP_PORT=9000 chooses the port of `make dev`;
 # ARGS="..." is passed on to the tests, as in: make test ARGS="-k orders"
@@ -13,7 +14,7 @@ DEV  := .venv/installed-dev
 # A .venv knows its own place; in a folder that was moved or copied it is made anew.
 MOVED := $(shell [ "$$(cat .venv/installed-at 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
 
-.PHONY: help dev test lint typecheck smoke bench-messaging migrate seed lock clean browser moved
+.PHONY: help dev test test-all lint typecheck smoke bench-messaging migrate seed lock clean browser rabbitmq moved
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -24,7 +25,10 @@ dev: $(BASE) ## Serve the shop and the console on APP_PORT (8080), with reload: 
 	@$(BIN)/groundplan dev
 
 test: $(DEV) browser lint typecheck ## Run every check: lint, types, the laws of the house, all tests, the browser tour
-	@scripts/step "Tests" $(BIN)/pytest $(ARGS)
+	@scripts/step "Tests" $(BIN)/pytest -m "not system_packages" $(ARGS)
+
+test-all: $(DEV) rabbitmq ## Run the tests that `make test` leaves out: those on what only system packages bring (RabbitMQ)
+	@scripts/step "Tests on system packages" $(BIN)/pytest -m system_packages $(ARGS)
 
 lint: $(DEV) ## Check style, formatting and the floors that rooms may import from
 	@scripts/step "Style" $(BIN)/ruff check .
@@ -63,3 +67,6 @@ $(DEV): pyproject.toml requirements/dev.txt requirements/build.txt scripts/insta
 
 browser: $(DEV)
 	@scripts/install-browser
+
+rabbitmq:
+	@scripts/install-rabbitmq

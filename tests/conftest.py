@@ -8,6 +8,7 @@ import pytest
 
 from groundplan.data.database.database import Database
 from groundplan.testing.postgres import DatabaseUrls, PostgresServer
+from groundplan.testing.rabbitmq import RabbitServer
 from groundplan.testing.servers import NatsServer, ValkeyServer
 from tests.databases import ENGINES, Templates, copy_of, make_templates, opened
 
@@ -37,7 +38,15 @@ def valkey() -> Iterator[ValkeyServer]:
         yield server
 
 
-@pytest.fixture(params=["database", "nats", "valkey"])
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitServer]:
+    with RabbitServer() as server:
+        yield server
+
+
+@pytest.fixture(
+    params=["database", "nats", "valkey", pytest.param("rabbitmq", marks=pytest.mark.system_packages)],
+)
 def queue_url(request: pytest.FixtureRequest) -> str:
     """Who hands out deliveries: a test that asks for this one runs with each."""
     if request.param == "database":

@@ -67,7 +67,10 @@ ADAPTERS = {
 BROKERS = {
     "nats": "groundplan.data.queue.nats:NatsBroker",
     "redis": "groundplan.data.queue.redis:RedisBroker",
+    "rabbitmq": "groundplan.data.queue.rabbitmq:RabbitBroker",
 }
+"""By the extra that installs the client."""
+SCHEMES = {"nats": "nats", "tls": "nats", "redis": "redis", "rediss": "redis", "amqp": "rabbitmq", "amqps": "rabbitmq"}
 BARE_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -180,12 +183,12 @@ def _broker(settings: Settings, app: str) -> Broker | None:
     if settings.queue_url == "database":
         return None
     scheme = settings.queue_url.partition("://")[0]
-    kind = next(kind for kind in BROKERS if scheme.startswith(kind) or (kind == "nats" and scheme == "tls"))
+    kind = SCHEMES[scheme]
     try:
         adapter = load(BROKERS[kind])
     except ImportError as error:
         raise ConfigurationError(
-            f"QUEUE_URL is {kind}://..., and its client is not installed: pip install 'groundplan[{kind}]'."
+            f"QUEUE_URL is {scheme}://..., and its client is not installed: pip install 'groundplan[{kind}]'."
         ) from error
     broker: Broker = adapter(settings.queue_url, app, lease=float(settings.worker_lease_seconds))
     return broker

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from groundplan.settings import path_of
+from groundplan.wiring import BROKERS, SCHEMES, load
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,14 @@ def test_folders_of_objects(load_settings: Any, tmp_path: Path, given: str, fold
 
     assert path_of(url) == Path(folder.format(root=tmp_path))
     assert url.startswith("file:///")
+
+
+@pytest.mark.parametrize("scheme", ["nats", "tls", "redis", "rediss", "amqp", "amqps"])
+def test_a_broker_is_chosen_by_its_url_alone(load_settings: Any, scheme: str) -> None:
+    url = f"{scheme}://app:pw@broker:1234"
+
+    assert load_settings({"QUEUE_URL": url}).settings.queue_url == url
+    assert load(BROKERS[SCHEMES[scheme]]).__name__.endswith("Broker")
 
 
 @pytest.mark.parametrize(

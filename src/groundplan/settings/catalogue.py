@@ -55,7 +55,13 @@ VARIABLES = (
     Variable("redis_url", "REDIS_URL", redis_url, "A shared cache: not supported yet, each process has its own."),
     Variable("cache_max_entries", "CACHE_MAX_ENTRIES", whole(1, 10**9), "Most entries of a process's cache.", "10000"),
     Variable("cache_max_bytes", "CACHE_MAX_BYTES", whole(1, 10**12), "Most bytes of a process's cache.", "67108864"),
-    Variable("queue_url", "QUEUE_URL", queue_url, "Who hands out work: database, or a broker's URL.", "database"),
+    Variable(
+        "queue_url",
+        "QUEUE_URL",
+        queue_url,
+        "Who hands out work: database, or a broker's URL (nats://, redis://, amqp://).",
+        "database",
+    ),
     Variable(
         "object_storage",
         "OBJECT_STORAGE_BUCKET",

@@ -121,7 +121,7 @@ def redis_url(text: str, root: Path) -> str:
     raise Unfit("is not supported yet: leave it out, and each process keeps its own cache in memory")
 
 
-BROKERS = ("nats", "tls", "redis", "rediss")
+BROKERS = ("nats", "tls", "redis", "rediss", "amqp", "amqps")
 """Schemes of the brokers that may hand out deliveries."""
 
 
@@ -134,5 +134,5 @@ def queue_url(text: str, root: Path) -> str:
     except ValueError:
         _malformed()
     if parts.scheme not in BROKERS or not host:
-        raise Unfit("must be database, or the URL of a broker: nats://host:4222, redis://host:6379")
+        raise Unfit("must be database, or the URL of a broker: nats://host:4222, redis://host:6379, amqp://host:5672")
     return text

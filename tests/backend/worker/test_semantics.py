@@ -218,7 +218,7 @@ async def test_a_paused_queue_waits_and_goes_on(house: House, tmp_path: Path, qu
         await enqueue(app, 1)
         await publish(app, 2)
         await until(lambda: house.done == [2])
-        assert await app.rows("deliveries") == 1
+        await app.until_rows("deliveries", 1)
         await _pause(app, "slow", paused=False)
         await until(lambda: house.done == [2, 1])
 

@@ -33,6 +33,7 @@ class NatsBroker:
     """
 
     remembers_ids: ClassVar[bool] = True
+    counts_what_others_hold: ClassVar[bool] = True
 
     def __init__(self, url: str, prefix: str, *, lease: float, replicas: int = 1) -> None:
         self._servers = url.split(",")

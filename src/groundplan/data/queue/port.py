@@ -41,6 +41,9 @@ class Broker(Protocol):
     remembers_ids: ClassVar[bool]
     """Whether a message published twice within two minutes is kept once."""
 
+    counts_what_others_hold: ClassVar[bool]
+    """Whether ``depth`` knows of messages that other consumers hold."""
+
     async def open(self) -> None:
         """Connects and makes what is needed on the broker; safe to repeat, and from many processes at once."""
         ...
@@ -83,5 +86,5 @@ class Broker(Protocol):
         ...
 
     async def depth(self, queues: Sequence[str]) -> dict[str, int]:
-        """How many messages wait or are held, for each queue."""
+        """How many messages wait or are held, for each queue; see ``counts_what_others_hold``."""
         ...

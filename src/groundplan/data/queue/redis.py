@@ -51,6 +51,7 @@ class RedisBroker:
     """
 
     remembers_ids: ClassVar[bool] = False
+    counts_what_others_hold: ClassVar[bool] = True
 
     def __init__(self, url: str, prefix: str, *, lease: float) -> None:
         self._url = url
