@@ -6,9 +6,10 @@ import sys
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from groundplan.core.errors import ConfigurationError, Invalid, TransactionOpen, Unavailable
-from groundplan.data.database.database import Database
+from groundplan.data.database.database import Database, translated
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
 from groundplan.testing.postgres import DatabaseUrls, PostgresServer
@@ -174,3 +175,22 @@ async def test_a_database_that_is_away_is_unavailable() -> None:
             with pytest.raises(Unavailable):
                 async with database.transaction(None):
                     pass
+
+
+async def test_a_database_that_takes_no_connections_is_unavailable(
+    postgres: PostgresServer, postgres_urls: DatabaseUrls
+) -> None:
+    name = postgres_urls.app.rpartition("/")[2]
+    postgres.run(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+    async with opened(postgres_urls.app) as database:
+        with pytest.raises(Unavailable):
+            await database.ping()
+        with pytest.raises(Unavailable):
+            async with database.transaction(None):
+                pass
+        reader = database.reader(None)
+        with pytest.raises(Exception, match="too many connections") as refused:
+            await reader.session.execute(text("SELECT 1").execution_options(unscoped=True))
+        assert isinstance(translated(refused.value), Unavailable)
+        postgres.run(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+        await database.ping()

@@ -215,7 +215,10 @@ def translated(error: BaseException) -> GroundplanError | BaseException:
         return Invalid(_DOES_NOT_FIT)
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return Unavailable(_NO_ANSWER)
-    if _AWAY & {kind.__name__ for kind in type(driver_error).__mro__} or "connection is closed" in str(driver_error):
+    # While it connects, SQLAlchemy keeps what kind of error it was in the cause alone.
+    cause = driver_error and driver_error.__cause__
+    kinds = {kind.__name__ for each in (driver_error, cause) for kind in type(each).__mro__}
+    if _AWAY & kinds or "connection is closed" in str(driver_error):
         return Unavailable(_NO_ANSWER)
     return error
 
