@@ -56,6 +56,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         (ROOT / "var" / "chaos.json").write_text(json.dumps([asdict(each) for each in outcomes], indent=2) + "\n")
 
 
+def make_chaos_templates(folder: Path, server: PostgresServer) -> Templates:
+    return make_templates(folder, server, histories(app))
+
+
 @pytest.fixture(scope="session")
 def fork() -> ForkServerContext:
     return fork_server()
@@ -63,7 +67,7 @@ def fork() -> ForkServerContext:
 
 @pytest.fixture(scope="session")
 def chaos_templates(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return make_templates(tmp_path_factory.mktemp("chaos"), postgres, histories(app))
+    return make_chaos_templates(tmp_path_factory.mktemp("chaos"), postgres)
 
 
 @pytest.fixture

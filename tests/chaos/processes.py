@@ -88,7 +88,8 @@ class Worker:
         return time.monotonic()
 
     def stop(self) -> int | None:
-        """SIGTERM; the exit code once it has drained."""
+        """SIGTERM, if it is up; the exit code once it has drained."""
+        self.until_ready()
         self._process.terminate()
         self._process.join(END_SECONDS)
         return self._process.exitcode

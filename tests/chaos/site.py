@@ -65,6 +65,17 @@ class Site:
     def by_broker(self) -> bool:
         return self.broker is not None
 
+    @property
+    def server(self) -> Server:
+        if self.broker is None:
+            raise AssertionError(f"{self.backend} has no broker.")
+        return self.broker
+
+    @property
+    def last(self) -> Worker:
+        """The worker that was started last."""
+        return self._workers[-1]
+
     def set_release(self, app: str) -> None:
         """What workers that start from now on are of."""
         (self.folder / "pyproject.toml").write_text(PROJECT.format(app=app))
@@ -132,7 +143,7 @@ class Site:
 
         ``dead`` are the numbers meant for the dead letters; ``handlers`` how many handle each message.
         """
-        self.until(self._is_idle)
+        self.until_idle()
         recovery = time.monotonic() - since
         dead = dead or set()
         stored = {row.number for row in self.ask("SELECT number FROM sent")}
@@ -167,6 +178,10 @@ class Site:
         dead = "SELECT handler, reason, error, detail, crashes FROM dead_letters"
         last = self._workers[-1].lines()[-3000:] if self._workers else ""
         return f"queue {self.ask(queue)}\ndead {self.ask(dead)}\nbroker {self.depth()}\n{last}"
+
+    def until_idle(self, *, seconds: float = PATIENCE_SECONDS) -> None:
+        """Waits until nothing is queued, at work or at the broker."""
+        self.until(self._is_idle, seconds=seconds)
 
     def _is_idle(self) -> bool:
         # Twice, for a message may leave for the broker, or come home, between the two that are asked.
