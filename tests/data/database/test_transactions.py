@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from groundplan.core.errors import ConfigurationError, Invalid, TransactionOpen, Unavailable
 from groundplan.data.database.database import Database, translated
+from groundplan.data.database.migrate import PLATFORM, upgrade
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
 from groundplan.testing.postgres import DatabaseUrls, PostgresServer
@@ -194,3 +195,16 @@ async def test_a_database_that_takes_no_connections_is_unavailable(
         assert isinstance(translated(refused.value), Unavailable)
         postgres.run(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
         await database.ping()
+
+
+async def test_a_full_disk_says_so_and_leaves_nothing(sqlite_urls: DatabaseUrls) -> None:
+    await upgrade(sqlite_urls.owner, [PLATFORM])
+    async with opened(sqlite_urls.app) as database:
+        await database.execute(Sql("PRAGMA max_page_count = 1"))  # at least what there is
+        with pytest.raises(Unavailable, match="disk of the database is full"):
+            async with database.transaction(None) as transaction:
+                await transaction.execute(ADD, name="small", paused=0)
+                await transaction.execute(ADD, name="large" * 100_000, paused=0)
+        assert await _names(database) == []
+        await database.execute(Sql("PRAGMA max_page_count = 1000000"))
+        await database.execute(ADD, name="large" * 100_000, paused=0)

@@ -218,6 +218,8 @@ def translated(error: BaseException) -> GroundplanError | BaseException:
     # While it connects, SQLAlchemy keeps what kind of error it was in the cause alone.
     cause = driver_error and driver_error.__cause__
     kinds = {kind.__name__ for each in (driver_error, cause) for kind in type(each).__mro__}
+    if "DiskFullError" in kinds or "disk is full" in str(driver_error):
+        return Unavailable(_DISK_FULL)
     if _AWAY & kinds or "connection is closed" in str(driver_error):
         return Unavailable(_NO_ANSWER)
     return error
@@ -233,6 +235,7 @@ _AWAY = {
     "InternalClientError",
 }
 _NO_ANSWER = "The database did not answer."
+_DISK_FULL = "The disk of the database is full, so nothing was written. Give it room; work goes on by itself then."
 _DOES_NOT_FIT = "A value does not fit the database: a number too large, or text that is not valid."
 _UNFIT_VALUE = ("invalid input for query argument", "out of range", "too large to convert", "invalid byte sequence")
 
