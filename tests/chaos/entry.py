@@ -18,6 +18,7 @@ import groundplan.backend.worker.worker as worker
 import groundplan.cli.run as command
 from groundplan import wiring
 from groundplan.core.clock import SystemClock
+from groundplan.data.database import sqlite
 from groundplan.settings import Settings
 from tests.chaos.steps import Point
 
@@ -29,7 +30,7 @@ class Rig:
     """``step`` is where it gets ``how``, the ``at``-th time. The other times are in seconds.
 
     ``lease`` and ``reap`` shorten what would only be waited for; ``broker_lease``, under which nothing is renewed,
-    makes a broker hand out what is still at work.
+    makes a broker hand out what is still at work. ``pages`` are the most that SQLite may have.
     """
 
     lease: int
@@ -38,6 +39,7 @@ class Rig:
     at: int = 1
     how: signal.Signals = signal.SIGKILL
     broker_lease: float = 0.0
+    pages: int = 0
 
 
 def main(folder: Path, environment: Mapping[str, str], log: Path, rig: Rig) -> None:
@@ -52,6 +54,8 @@ def main(folder: Path, environment: Mapping[str, str], log: Path, rig: Rig) -> N
     _make_clock_movable()
     if rig.broker_lease:
         _let_leases_end(rig.broker_lease)
+    if rig.pages:
+        sqlite._PRAGMAS += (f"max_page_count={rig.pages}",)  # type: ignore[assignment]
     if rig.step:
         Point(rig.step, rig.at, rig.how).lay()
     sys.exit(command.run("worker", port=None, host=None, prepare=False))

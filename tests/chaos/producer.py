@@ -4,11 +4,12 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from groundplan.app import Event
 from groundplan.core.clock import SystemClock
 from groundplan.core.errors import Unavailable
 from groundplan.data.database.database import Database
@@ -26,13 +27,14 @@ _WHO = Envelope(tenant_id=None, user_id=None, request_id="chaos", traceparent=""
 class Producer:
     """In each transaction some business rows and a message for each: a job or an event, by turns."""
 
-    def __init__(self, url: str, seed: int, events: type[Noted] = Noted) -> None:
+    def __init__(self, url: str, seed: int) -> None:
         self.acknowledged: set[int] = set()
         self.refused: dict[int, str] = {}
         """Told that it failed, and how: such a transaction may have committed all the same."""
         self._url = url
         self._random = random.Random(seed)
-        self._events = events
+        self.events: Callable[..., Event] = Noted
+        """Which release it is of."""
         self._next = 0
 
     def send(self, count: int, *, jobs_only: bool = False, **job: float | bool) -> list[int]:
@@ -71,7 +73,7 @@ class Producer:
                     if jobs_only or number % 2:
                         draft.enqueue(Record(number=number, **job))  # type: ignore[arg-type]
                     else:
-                        draft.publish(self._events(number=number))
+                        draft.publish(self.events(number=number))
         except Unavailable as error:
             self.refused |= dict.fromkeys(numbers, error.detail)
         else:

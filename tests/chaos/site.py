@@ -137,11 +137,17 @@ class Site:
         self.until(lambda: self.count("effects") >= count, seconds=seconds)
 
     def finish(
-        self, scenario: str, *, kills: int, since: float, dead: set[int] | None = None, handlers: int = 1
+        self,
+        scenario: str,
+        *,
+        kills: int,
+        since: float,
+        dead: set[int] | None = None,
+        handlers: Callable[[int], int] = lambda _: 1,
     ) -> Outcome:
         """Waits until nothing is queued any more, then counts. ``since`` is when everything was well again.
 
-        ``dead`` are the numbers meant for the dead letters; ``handlers`` how many handle each message.
+        ``dead`` are the numbers meant for the dead letters; ``handlers`` how many handle a number.
         """
         self.until_idle()
         recovery = time.monotonic() - since
@@ -154,7 +160,7 @@ class Site:
         assert [each for each, count in effects.items() if count > 1] == [], "done twice"
         numbers = Counter(number for number, _ in effects)
         assert set(numbers) == stored - dead, f"lost: {sorted(stored - dead - set(numbers))}\n{self.story()}"
-        assert set(numbers.values()) <= {handlers}
+        assert all(count == handlers(number) for number, count in numbers.items())
         attempts = [int(line.split()[2]) for line in (self.folder / LEDGER).read_text().splitlines()]
         assert set(attempts) == stored, "each has been tried outside at least once"
         assert self.count("dead_letters") == len(dead), self.story()

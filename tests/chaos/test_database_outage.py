@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,16 +26,9 @@ def own_postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def site(
-    sites: Sites,
-    backend: str,
-    broker: Server | None,
-    own_postgres: PostgresServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Site:
-    folder = tmp_path_factory.mktemp("outage")
-    templates = make_chaos_templates(folder, own_postgres)
-    return sites(backend, copy_of("postgresql", templates, folder, own_postgres).app, broker)
+def site(sites: Sites, backend: str, broker: Server | None, own_postgres: PostgresServer, tmp_path: Path) -> Site:
+    templates = make_chaos_templates(tmp_path, own_postgres)
+    return sites(backend, copy_of("postgresql", templates, tmp_path, own_postgres).app, broker)
 
 
 @pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey"]))
