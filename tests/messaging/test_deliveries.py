@@ -162,6 +162,20 @@ async def test_a_delayed_job_waits(queue: Queue) -> None:
     assert (row.scheduled, row.leased, row.ready) == (1, 1, 0)
 
 
+async def test_what_no_handler_of_this_release_may_take_is_counted(queue: Queue) -> None:
+    await queue.publish(2)
+    await queue.database.execute(Sql("UPDATE deliveries SET version = 2 WHERE handler = 'parcels.weigh'"))
+    envelope = Envelope(tenant_id=None, user_id=None, request_id="r", traceparent="")
+    async with queue.database.transaction(None) as transaction:
+        draft = queue.outbox.draft(transaction, envelope)
+        draft.enqueue(Tidy(corner="now"))
+        draft.enqueue(Tidy(corner="later"), delay=3600)
+    await queue.database.execute(Sql("UPDATE deliveries SET handler = 'house.polish' WHERE handler = 'house.tidy'"))
+    rows = await QueueStats(queue.database, HANDLERS).read()
+    found = {row.handler: (row.ready, row.unclaimed) for row in rows}
+    assert found == {"parcels.label": (2, 0), "parcels.weigh": (2, 2), "house.polish": (1, 1)}
+
+
 async def test_a_late_acknowledgement_takes_its_effects_back(queue: Queue) -> None:
     await queue.publish()
     late = await queue.claim_one(lease=0)

@@ -12,6 +12,7 @@ def test_the_names_and_labels() -> None:
     metrics.handler_runs.labels("orders.send_receipt", "done").inc()
     metrics.handler_seconds.labels("orders.send_receipt").observe(0.1)
     metrics.deliveries.labels("default", "ready").set(3)
+    metrics.unclaimed.labels("orders.greet").set(1)
     metrics.dead_letters.set(1)
     metrics.dead_letters_oldest.set(60)
     metrics.gave_up.labels("orders.send_receipt", "invalid").inc()
@@ -27,6 +28,7 @@ def test_the_names_and_labels() -> None:
         "groundplan_handler_duration_seconds_count": {"handler"},
         "groundplan_handler_duration_seconds_sum": {"handler"},
         "groundplan_queue_deliveries": {"queue", "state"},
+        "groundplan_queue_unclaimed": {"handler"},
         "groundplan_dead_letters_waiting": set(),
         "groundplan_dead_letters_oldest_seconds": set(),
         "groundplan_dead_letters_total": {"handler", "reason"},

@@ -56,6 +56,18 @@ def test_a_refused_statement_says_why(postgres: PostgresServer) -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_restarted_server_has_what_was_committed(crash: bool) -> None:
+    with PostgresServer(durable=True) as server:
+        server.run("CREATE TABLE things (id INTEGER)", "INSERT INTO things VALUES (7)")
+        url = server.url()
+        server.restart(crash=crash)
+        assert (server.run("SELECT id FROM things"), server.url()) == ("7", url)
+        data = Path(server.run("SHOW data_directory"))
+    assert not data.parent.exists()
+
+
+@pytest.mark.processes
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_the_server_ends_with_its_process_however_that_ends(how: signal.Signals) -> None:
     script = (

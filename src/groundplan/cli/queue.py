@@ -16,9 +16,10 @@ def stats(*, as_json: bool) -> int:
         print_json(rows)
         return 0
     if rows:
-        columns = ("Queue", "Handler", "Ready", "Leased", "Scheduled", "Retrying", "Oldest")
+        columns = ("Queue", "Handler", "Ready", "Leased", "Scheduled", "Retrying", "Unclaimed", "Oldest")
         cells = [
-            (r.queue, r.handler, r.ready, r.leased, r.scheduled, r.retrying, f"{r.oldest_seconds:.1f} s") for r in rows
+            (r.queue, r.handler, r.ready, r.leased, r.scheduled, r.retrying, r.unclaimed, f"{r.oldest_seconds:.1f} s")
+            for r in rows
         ]
         print_table(columns, cells)
     else:

@@ -33,6 +33,12 @@ class Metrics:
         self.deliveries = Gauge(
             "groundplan_queue_deliveries", "Deliveries by state.", ("queue", "state"), registry=self.registry
         )
+        self.unclaimed = Gauge(
+            "groundplan_queue_unclaimed",
+            "Ready deliveries whose handler or version this release does not know.",
+            ("handler",),
+            registry=self.registry,
+        )
         self.dead_letters = Gauge(
             "groundplan_dead_letters_waiting", "Dead letters waiting for a person.", registry=self.registry
         )

@@ -10,7 +10,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from groundplan.testing.account import Account
+from groundplan.testing.servers import free_port
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -29,7 +29,8 @@ exec 3<&0 0</dev/null
 server=$$
 directory=$1
 shift
-( ( read -r _ <&3
+( ( read -r word <&3
+    [ "$word" = keep ] && exit
     kill -INT $server
     for _ in $(seq 200); do kill -0 $server || break; sleep 0.1; done
     rm -rf "$directory" ) >/dev/null 2>&1 & )
@@ -88,23 +89,28 @@ class PostgresServer:
         try:
             self._programs = _programs(self._account, self._directory)
             self._make_cluster(self._directory)
-            if not any(self._serve(self._directory) for _ in range(3)):
+            if not any(self._serve(self._directory, free_port()) for _ in range(3)):
                 raise PostgresFailed("PostgreSQL did not start:\n" + _tail(self._directory / "log"))
         except BaseException:
             self.stop()
             raise
         return self
 
+    def restart(self, *, crash: bool = False) -> None:
+        """Ends it in order, or as a crash would, and serves its files again on the same port.
+
+        Raises:
+            PostgresFailed: with what the server wrote.
+        """
+        self._end(signal.SIGQUIT if crash else signal.SIGINT, b"keep\n")
+        if self._directory is None:
+            raise PostgresFailed("PostgreSQL was never started.")
+        if not self._serve(self._directory, self._port):
+            raise PostgresFailed("PostgreSQL did not come back:\n" + _tail(self._directory / "log"))
+
     def stop(self) -> None:
         """Ends the server at once but in order (a "fast shutdown"), and removes its files."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-            self._process.communicate()
-            self._process = None
+        self._end(signal.SIGINT, b"")
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
@@ -175,6 +181,17 @@ class PostgresServer:
             raise PostgresFailed(done.stderr.strip())
         return done.stdout.strip()
 
+    def _end(self, how: signal.Signals, word_for_guard: bytes) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._process.communicate(word_for_guard)
+        self._process = None
+
     def _make_cluster(self, directory: Path) -> None:
         password_file = directory / "password"
         password_file.write_text(self._password)
@@ -195,9 +212,9 @@ class PostgresServer:
         if done.returncode:
             raise PostgresFailed(f"initdb failed:\n{done.stdout}{done.stderr}")
 
-    def _serve(self, directory: Path) -> bool:
+    def _serve(self, directory: Path, port: int) -> bool:
         """Whether the server came up; it may not, if another process took the port in between."""
-        self._port = _free_port()
+        self._port = port
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self._port,
@@ -257,13 +274,6 @@ def _is_ready(data: Path) -> bool:
 
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _quoted(name: str) -> str:

@@ -6,9 +6,11 @@ import sys
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from groundplan.core.errors import ConfigurationError, Invalid, TransactionOpen, Unavailable
-from groundplan.data.database.database import Database
+from groundplan.data.database.database import Database, translated
+from groundplan.data.database.migrate import PLATFORM, upgrade
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
 from groundplan.testing.postgres import DatabaseUrls, PostgresServer
@@ -174,3 +176,35 @@ async def test_a_database_that_is_away_is_unavailable() -> None:
             with pytest.raises(Unavailable):
                 async with database.transaction(None):
                     pass
+
+
+async def test_a_database_that_takes_no_connections_is_unavailable(
+    postgres: PostgresServer, postgres_urls: DatabaseUrls
+) -> None:
+    name = postgres_urls.app.rpartition("/")[2]
+    postgres.run(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+    async with opened(postgres_urls.app) as database:
+        with pytest.raises(Unavailable):
+            await database.ping()
+        with pytest.raises(Unavailable):
+            async with database.transaction(None):
+                pass
+        reader = database.reader(None)
+        with pytest.raises(Exception, match="too many connections") as refused:
+            await reader.session.execute(text("SELECT 1").execution_options(unscoped=True))
+        assert isinstance(translated(refused.value), Unavailable)
+        postgres.run(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+        await database.ping()
+
+
+async def test_a_full_disk_says_so_and_leaves_nothing(sqlite_urls: DatabaseUrls) -> None:
+    await upgrade(sqlite_urls.owner, [PLATFORM])
+    async with opened(sqlite_urls.app) as database:
+        await database.execute(Sql("PRAGMA max_page_count = 1"))  # at least what there is
+        with pytest.raises(Unavailable, match="disk of the database is full"):
+            async with database.transaction(None) as transaction:
+                await transaction.execute(ADD, name="small", paused=0)
+                await transaction.execute(ADD, name="large" * 100_000, paused=0)
+        assert await _names(database) == []
+        await database.execute(Sql("PRAGMA max_page_count = 1000000"))
+        await database.execute(ADD, name="large" * 100_000, paused=0)

@@ -121,11 +121,17 @@ class WorkerPart:
         while True:
             try:
                 counts: dict[tuple[str, str], int] = {}
+                unclaimed: dict[str, int] = {}
                 for row in await stats.read():
                     states: dict[str, Any] = {"ready": row.ready, "leased": row.leased, "scheduled": row.scheduled}
                     for state, count in (states | {"retrying": row.retrying}).items():
                         counts[row.queue, state] = counts.get((row.queue, state), 0) + count
+                    if row.unclaimed:
+                        unclaimed[row.handler] = unclaimed.get(row.handler, 0) + row.unclaimed
                 self._metrics.deliveries.clear()
+                self._metrics.unclaimed.clear()
+                for handler, count in unclaimed.items():
+                    self._metrics.unclaimed.labels(handler).set(count)
                 for (queue, state), count in counts.items():
                     self._metrics.deliveries.labels(queue, state).set(count)
                 self._metrics.dead_letters.set(await dead.count())

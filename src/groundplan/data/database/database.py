@@ -217,7 +217,12 @@ def translated(error: BaseException) -> GroundplanError | BaseException:
         return Invalid(_DOES_NOT_FIT)
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return Unavailable(_NO_ANSWER)
-    if _AWAY & {kind.__name__ for kind in type(driver_error).__mro__} or "connection is closed" in str(driver_error):
+    # While it connects, SQLAlchemy keeps what kind of error it was in the cause alone.
+    cause = driver_error and driver_error.__cause__
+    kinds = {kind.__name__ for each in (driver_error, cause) for kind in type(each).__mro__}
+    if "DiskFullError" in kinds or "disk is full" in str(driver_error):
+        return Unavailable(_DISK_FULL)
+    if _AWAY & kinds or "connection is closed" in str(driver_error):
         return Unavailable(_NO_ANSWER)
     return error
 
@@ -232,6 +237,7 @@ _AWAY = {
     "InternalClientError",
 }
 _NO_ANSWER = "The database did not answer."
+_DISK_FULL = "The disk of the database is full, so nothing was written. Give it room; work goes on by itself then."
 _DOES_NOT_FIT = "A value does not fit the database: a number too large, or text that is not valid."
 _UNFIT_VALUE = ("invalid input for query argument", "out of range", "too large to convert", "invalid byte sequence")
 
