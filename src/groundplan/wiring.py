@@ -122,7 +122,7 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     )
     assembly = assemble(app)
     database = open_database(settings, exclusive=True, log=log)
-    outbound = Outbound(clock)
+    outbound = Outbound(clock, metrics)
     parts = _Parts(settings, app.name, role, database, clock, metrics, outbound, log)
     services = _services(
         settings, assembly, parts, telemetry_store, remote=role == "web" and settings.api_url is not None
