@@ -1,8 +1,9 @@
 """The guard: which URLs of customers are called, and at which addresses."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+from typing import Literal, NamedTuple
 
 from groundplan.core.errors import AddressRefused, OutsideCallFailed
 from groundplan.net.addresses import INSIDE, Network, is_within, literal, why_not_public
@@ -19,6 +20,8 @@ class CustomerPolicy:
     """Whether other ports than 443 (and 80 of http://) are."""
     inside: tuple[Network, ...] = ()
     """Networks that are called although they are not public."""
+    denied: tuple[Network, ...] = ()
+    """Networks that are not called although they are: of our own."""
     dns_seconds: float = 2.0
     """For the name's addresses."""
 
@@ -26,6 +29,12 @@ class CustomerPolicy:
 PUBLIC = CustomerPolicy()
 ANYWHERE = CustomerPolicy(http=True, any_port=True, inside=INSIDE)
 """For a laptop, whose customers are its developer's own services. Metadata of clouds stays out of reach."""
+
+
+def policy_of(where: Literal["public", "any"], denied: str) -> CustomerPolicy:
+    """``denied``: networks, separated by commas."""
+    networks = tuple(ip_network(each) for each in denied.split(",") if each)
+    return replace(ANYWHERE if where == "any" else PUBLIC, denied=networks)
 
 
 class Target(NamedTuple):
@@ -82,7 +91,8 @@ class Guard:
 
     def _may_be_called(self, address: str) -> bool:
         try:
-            return not why_not_public(address) or is_within(address, self._policy.inside)
+            public = not why_not_public(address) and not is_within(address, self._policy.denied)
+            return public or is_within(address, self._policy.inside)
         except ValueError:
             return False
 
