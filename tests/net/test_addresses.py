@@ -111,9 +111,7 @@ def test_other_spellings_of_an_address_are_no_host(address: IPv4Address, data: s
                 literal(host)
 
 
-@pytest.mark.parametrize(
-    "host", ["example.com", "example.com.", "a", "xn--bcher-kva.de", "1e100.net", "_x.y-z.io"]
-)
+@pytest.mark.parametrize("host", ["example.com", "example.com.", "a", "xn--bcher-kva.de", "1e100.net", "_x.y-z.io"])
 def test_names(host: str) -> None:
     assert literal(host) is None
 

@@ -1,8 +1,7 @@
 """Retries, breaker and bulkhead as callers of the outbound client meet them, over real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Container
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -13,60 +12,13 @@ from groundplan.core.errors import Misuse, OutsideCallFailed, OutsideCallRefused
 from groundplan.core.retry import Retry
 from groundplan.net.breaker import BreakerPolicy
 from groundplan.net.budget import BudgetPolicy
-from groundplan.net.client import Outbound
 from groundplan.net.peers import Limits
-from groundplan.telemetry import Metrics
-from groundplan.testing.clock import ManualClock
+from tests.net.house import House, a_house
 from tests.net.peer import Answer, Peer, Received, fine, hang, hang_up, status
 
 pytestmark = pytest.mark.anyio
 
 THRICE = Retry(attempts=3, base=0.2, cap=0.3)
-
-
-class Longest:
-    """Waits are as long as they may be."""
-
-    def uniform(self, a: float, b: float, /) -> float:
-        return b
-
-
-class House:
-    """An outbound client whose waits are noted, and pass at once on the clock."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.clock = ManualClock()
-        self.metrics = Metrics()
-        self.waits: list[float] = []
-        self.outbound = Outbound(self.clock, self.metrics, limits=limits, random=Longest(), sleep=self._sleep)
-        self.request = self.outbound.request
-
-    async def _sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.clock.seconds += seconds
-
-    def count(self, name: str, **labels: str) -> float:
-        labels = {"component": "Outside"} | labels
-        return self.metrics.registry.get_sample_value(f"groundplan_outside_{name}", labels) or 0.0
-
-
-@asynccontextmanager
-async def a_house(limits: Limits | None = None) -> AsyncIterator[House]:
-    house = House(limits or Limits())
-    yield house
-    await house.outbound.close()
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with a_house() as house:
-        yield house
-
-
-@pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with Peer() as peer:
-        yield peer
 
 
 def one_after_the_other(*answers: Answer) -> Answer:
@@ -126,8 +78,17 @@ async def test_only_the_errors_that_the_retry_names(peer: Peer, house: House) ->
     peer.answer = status(503)
     await house.request("GET", peer.url, retry=Retry(on=(PeerBusy,)), raise_for=False)
     assert len(peer.received) == 1
-    await house.request("GET", peer.url, retry=THRICE, failures=(), raise_for=False)
-    assert len(peer.received) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "failures", "sent"), [(503, (), 1), (503, {408}, 1), (408, {408}, 3), (408, {503}, 1)]
+)
+async def test_only_after_the_statuses_that_the_caller_names(
+    peer: Peer, house: House, code: int, failures: Container[int], sent: int
+) -> None:
+    peer.answer = status(code)
+    await house.request("GET", peer.url, retry=THRICE, failures=failures, raise_for=False)
+    assert len(peer.received) == sent
 
 
 async def test_what_is_not_safe_to_send_twice(peer: Peer, house: House) -> None:

@@ -28,12 +28,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with Peer() as peer:
-        yield peer
-
-
-@pytest.fixture
 async def outbound() -> AsyncIterator[Outbound]:
     outbound = Outbound(ManualClock())
     await outbound.open()

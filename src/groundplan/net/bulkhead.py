@@ -44,5 +44,6 @@ class Bulkhead:
         except TimeoutError:
             raise PeerUnavailable(
                 f"{self._calls} calls to {self._peer} are running, which is the most, "
-                f"and none ended within {seconds:.3g} s. Try again later."
+                f"and none ended within {seconds:.3g} s. Try again in 1 s.",
+                retry_after=1.0,
             ) from None

@@ -100,13 +100,12 @@ class Calls:
         retry = terms.retry
         if retry is None or attempt >= retry.attempts or peer.breaker.state != "closed":
             return None
-        if isinstance(outcome, GroundplanError):
-            error = outcome
-        elif outcome.status in terms.failures or outcome.status == HTTPStatus.TOO_MANY_REQUESTS:
+        if isinstance(outcome, Response):
+            again = outcome.status in terms.failures or outcome.status == HTTPStatus.TOO_MANY_REQUESTS
             error = complaint(outcome, host, self._clock)
         else:
-            return None
-        if not error.retryable or retry.refuses(error):
+            again, error = outcome.retryable, outcome
+        if not again or retry.refuses(error):
             return None
         return (error.retry_after or 0.0) + retry.delay(attempt, self._random)
 

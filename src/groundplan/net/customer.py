@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 from groundplan.core.clock import Clock, Random, system_random
 from groundplan.core.context import refuse_open_transaction
-from groundplan.core.errors import OutsideCallFailed, OutsideCallRefused
+from groundplan.core.errors import AddressRefused, OutsideCallFailed, OutsideCallRefused
 from groundplan.core.retry import Retry
 from groundplan.net.calls import SERVER_ERRORS, Calls, Sleep, Terms
 from groundplan.net.client import encoded, judged, seconds_left
@@ -132,7 +132,10 @@ class CustomerHttp:
         return await self._calls.make(request, peer, terms, left, calling)
 
     def _redirected(self, request: Request, target: Target, status: int, where: str) -> tuple[Request, Target]:
-        url = urljoin(request.url, where)
+        try:
+            url = urljoin(request.url, where)
+        except ValueError:
+            raise AddressRefused(f"{target.host} redirects to what is not the address of a web server.") from None
         following = self._guard.checked(url)
         headers, method, content = dict(request.headers), request.method, request.content
         if following != target:
