@@ -12,7 +12,9 @@ from groundplan.core.errors import Misuse, OutsideCallFailed, OutsideCallRefused
 from groundplan.core.retry import Retry
 from groundplan.net.breaker import BreakerPolicy
 from groundplan.net.budget import BudgetPolicy
+from groundplan.net.client import Outbound
 from groundplan.net.peers import Limits
+from groundplan.testing.clock import ManualClock
 from tests.net.house import House, a_house
 from tests.net.peer import Answer, Peer, Received, fine, hang, hang_up, status
 
@@ -191,7 +193,19 @@ async def test_a_breaker_that_opens_ends_the_retries(peer: Peer) -> None:
         peer.answer = status(503)
         answer = await house.request("GET", peer.url, retry=Retry(attempts=9, base=0.01), raise_for=False)
 
-        assert (answer.status, len(peer.received)) == (503, 2)
+        assert (answer.status, len(peer.received), len(house.waits)) == (503, 2, 1)
+
+
+async def test_a_breaker_that_others_open_meanwhile_leaves_the_outcome_as_it_was(peer: Peer) -> None:
+    async def others_fail(seconds: float) -> None:
+        for _ in range(9):
+            await outbound.request("GET", peer.url, raise_for=False)
+
+    outbound = Outbound(ManualClock(), sleep=others_fail)
+    peer.answer = status(503, b"down")
+    answer = await outbound.request("GET", peer.url, retry=THRICE, raise_for=False)
+    assert (answer.status, answer.body, len(peer.received)) == (503, b"down", 10)
+    await outbound.close()
 
 
 async def test_timeouts_open_the_breaker_at_once(peer: Peer, house: House) -> None:
@@ -240,6 +254,24 @@ async def test_a_slow_peer_takes_no_more_than_its_places(peer: Peer) -> None:
         peer.answer = fine
         assert (await house.request("GET", peer.url)).status == 200
         assert house.count("calls_total", outcome="cancelled") == 2
+
+
+async def test_a_peer_left_alone_is_not_waited_for(peer: Peer) -> None:
+    """Not even where all its places are taken: by a call from before its breaker opened, and by the probe."""
+    async with a_house(Limits(calls=2, wait=60, breaker=BreakerPolicy(minimum=1))) as house:
+        peer.answer = one_after_the_other(hang, status(500), hang)
+        running = [asyncio.create_task(house.request("GET", peer.url, timeout=60))]
+        await peer.called.wait()
+        await house.request("GET", peer.url, raise_for=False)
+        house.clock.seconds += 10
+        peer.called.clear()
+        running.append(asyncio.create_task(house.request("GET", peer.url, timeout=60)))
+        await peer.called.wait()
+        with pytest.raises(PeerUnavailable, match="tried with one call"):
+            await house.request("GET", peer.url)
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def test_a_probe_that_is_cancelled_lets_the_next_one_try(peer: Peer, house: House) -> None:

@@ -180,6 +180,15 @@ async def test_networks_of_our_own_are_not_public(names: Names) -> None:
                 await http.vet("https://hooks.example/")
 
 
+async def test_a_connection_is_vetted_as_the_url_was(names: Names) -> None:
+    """Were the two ever read apart, the connection is what counts."""
+    guard = Guard(PUBLIC, names)
+    for host, port in (("hooks.example", 8443), ("2130706433", 443), ("127.0.0.1", 443), ("hooks.example", 443)):
+        with pytest.raises(AddressRefused):
+            await guard.vetted(host, port)
+    assert names.asked == ["hooks.example"]
+
+
 def test_policies() -> None:
     assert policy_of("public", "") == PUBLIC == CustomerPolicy()
     assert policy_of("any", "") == ANYWHERE
