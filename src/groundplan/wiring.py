@@ -42,6 +42,8 @@ from groundplan.messaging.progress import ProgressBoard
 from groundplan.messaging.queues import Queues
 from groundplan.messaging.stats import QueueStats
 from groundplan.net.client import Outbound
+from groundplan.net.customer import CustomerHttp
+from groundplan.net.guard import policy_of
 from groundplan.security.assertion import Assertions
 from groundplan.security.audit import AuditLog
 from groundplan.security.passwords import Passwords
@@ -126,14 +128,14 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     )
     assembly = assemble(app)
     database = open_database(settings, exclusive=True, log=log)
-    outbound = Outbound(clock)
+    outbound = Outbound(clock, metrics)
     parts = _Parts(settings, app.name, role, database, clock, metrics, outbound, log)
     services = _services(
         settings, assembly, parts, telemetry_store, remote=role == "web" and settings.api_url is not None
     )
     calls = Calls(services)
     health = services.registry[Health]
-    opened: list[Any] = [telemetry_store, database, outbound, parts.cache, parts.objects.store]
+    opened: list[Any] = [telemetry_store, database, outbound, parts.customers, parts.cache, parts.objects.store]
     opened += [parts.mail.transport, parts.payments.gateway, parts.analytics, _Subscriptions(database, services.outbox)]
     if role in ("worker", "all"):
         opened.append(_worker(settings, services, calls, telemetry, metrics, parts.broker))
@@ -156,6 +158,8 @@ class _Parts:
         log: Any,
     ) -> None:
         self.database, self.clock, self.metrics, self.outbound, self.log = database, clock, metrics, outbound, log
+        policy = policy_of(settings.customer_urls, settings.customer_urls_denied)
+        self.customers = CustomerHttp(clock, metrics, policy=policy)
         self.cache = load(ADAPTERS["cache"])(
             clock, max_entries=settings.cache_max_entries, max_bytes=settings.cache_max_bytes
         )
@@ -209,6 +213,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         faults,
         health,
         queries,
+        parts.customers,
         Passwords(),
         Sessions(database, clock),
         DeadLetters(database, assembly.handlers),

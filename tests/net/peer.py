@@ -1,6 +1,7 @@
 """Another house: a small HTTP server on loopback that notes what it is sent and answers as a test says."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -49,17 +50,20 @@ async def hang_up(received: Received, writer: asyncio.StreamWriter) -> None:
 class Peer:
     """``answer`` may be changed between calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.answer: Answer = fine
         self.received: list[Received] = []
         self.called = asyncio.Event()
         self.url = ""
+        self.port = 0
         self._talks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._greet, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._greet, "127.0.0.1", 0, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
         return self
 
     async def __aexit__(

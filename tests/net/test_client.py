@@ -17,18 +17,14 @@ from groundplan.core.errors import (
     OutsideCallRefused,
     TransactionOpen,
 )
+from groundplan.net.breaker import BreakerPolicy
 from groundplan.net.client import Outbound
+from groundplan.net.peers import Limits
 from groundplan.testing.clock import ManualClock
 from groundplan.testing.platform import free_port
 from tests.net.peer import Peer, drip, hang, hang_up, status
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with Peer() as peer:
-        yield peer
 
 
 @pytest.fixture
@@ -165,8 +161,10 @@ async def test_a_peer_that_does_not_speak_http(peer: Peer, outbound: Outbound) -
             await outbound.request("GET", peer.url)
 
 
-async def test_calls_given_up_on_leave_room_for_others(peer: Peer, outbound: Outbound) -> None:
-    """More of them than the client keeps connections."""
+async def test_calls_given_up_on_leave_room_for_others(peer: Peer) -> None:
+    """More of them than the client keeps connections, and no breaker that would spare the peer the last one."""
+    patient = Limits(calls=130, breaker=BreakerPolicy(minimum=1000, timeouts=1000))
+    outbound = Outbound(ManualClock(), limits=patient)
     peer.answer = hang
     calls = [outbound.request("GET", peer.url, timeout=0.3) for _ in range(130)]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -174,6 +172,7 @@ async def test_calls_given_up_on_leave_room_for_others(peer: Peer, outbound: Out
 
     peer.answer = status(200)
     assert (await outbound.request("GET", peer.url)).status == 200
+    await outbound.close()
 
 
 async def test_being_cancelled_is_not_a_failure_of_the_peer(peer: Peer, outbound: Outbound) -> None:

@@ -107,3 +107,14 @@ def test_the_owner_uses_the_same_kind_of_database(problems: Any) -> None:
     assert problems({"DATABASE_MIGRATE_URL": "postgres://owner@db/shop"}) == [
         "DATABASE_MIGRATE_URL and DATABASE_URL must name the same database."
     ]
+
+
+def test_networks(load_settings: Any, problems: Any) -> None:
+    assert load_settings().settings.customer_urls_denied == ""
+    settings = load_settings({"CUSTOMER_URLS_DENIED": " 198.51.100.7, 2606:0:0::/32,"}).settings
+    assert settings.customer_urls_denied == "198.51.100.7/32,2606::/32"
+    for wrong in ("198.51.100.0/33", "198.51.100.1/24", "example.com"):
+        assert problems({"CUSTOMER_URLS_DENIED": wrong}) == [
+            "CUSTOMER_URLS_DENIED must be networks such as 198.51.100.0/24, separated by commas, "
+            f"but is '{wrong}' (environment)."
+        ]

@@ -28,12 +28,14 @@ def test_everything_insecure(problems: Any) -> None:
         "DATABASE_URL": "sqlite:///var/app.db",
         "PUBLIC_URL": "http://shop.example.com",
         "LOG_LEVEL": "debug",
+        "CUSTOMER_URLS": "any",
     }
 
     assert problems(insecure) == [
         "SECRET_KEY must have at least 32 bytes in prod, and has 5.",
         "DATABASE_URL must be a PostgreSQL database in prod; SQLite is for one process on one machine.",
         "PUBLIC_URL must start with https:// in prod, but is 'http://shop.example.com' (environment PUBLIC_URL).",
+        "CUSTOMER_URLS must be public in prod, or customers reach our inside (environment CUSTOMER_URLS).",
         "LOG_LEVEL must not be debug in prod, where it would log what people send (environment LOG_LEVEL).",
     ]
 

@@ -17,6 +17,11 @@ def test_the_names_and_labels() -> None:
     metrics.dead_letters_oldest.set(60)
     metrics.gave_up.labels("orders.send_receipt", "invalid").inc()
     metrics.cache.labels("hit").inc()
+    metrics.outside_calls.labels("Payments", "ok").inc()
+    metrics.outside_seconds.labels("Payments").observe(0.1)
+    metrics.outside_retries.labels("Payments").inc()
+    metrics.outside_retries_withheld.labels("Payments").inc()
+    metrics.outside_breakers.labels("Payments", "open").set(1)
     metrics.telemetry_dropped.inc(2)
     families = text_string_to_metric_families(metrics.render().decode())
     samples = {sample.name: sample.labels for family in families for sample in family.samples}
@@ -33,6 +38,12 @@ def test_the_names_and_labels() -> None:
         "groundplan_dead_letters_oldest_seconds": set(),
         "groundplan_dead_letters_total": {"handler", "reason"},
         "groundplan_cache_requests_total": {"result"},
+        "groundplan_outside_calls_total": {"component", "outcome"},
+        "groundplan_outside_call_duration_seconds_count": {"component"},
+        "groundplan_outside_call_duration_seconds_sum": {"component"},
+        "groundplan_outside_retries_total": {"component"},
+        "groundplan_outside_retries_withheld_total": {"component"},
+        "groundplan_outside_breakers": {"component", "state"},
         "groundplan_telemetry_dropped_total": set(),
     }
 

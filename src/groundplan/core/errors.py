@@ -5,6 +5,7 @@ Every class carries its HTTP status and whether a worker should try again.
     GroundplanError                      500  retry
     ├── Refused                          400         the caller must change something
     │   ├── Invalid                      400         the input does not fit its schema
+    │   ├── AddressRefused               400         a customer's URL leads to where we do not call
     │   ├── Unauthenticated              401
     │   ├── Forbidden                    403
     │   ├── NotFound                     404
@@ -16,7 +17,9 @@ Every class carries its HTTP status and whether a worker should try again.
     ├── Unavailable                      503  retry  a part of ours is down or draining
     ├── DeadlineExceeded                 504  retry
     ├── OutsideCallFailed                502  retry  a peer did not answer, or answered 5xx
+    │   └── PeerUnavailable              503  retry  a peer was not called: it keeps failing, or is called enough
     ├── OutsideCallRefused               502         a peer said no, and will say no again
+    │   └── PeerBusy                     503  retry  a peer said 429: too many calls for now
     ├── LeaseLost                        500         another worker owns this delivery now
     ├── Snooze                           503  retry  a handler wants to run later; not a failure
     ├── Cancel                           500         a handler wants its message to end here; not a failure
@@ -70,6 +73,10 @@ class Refused(GroundplanError):
 
 class Invalid(Refused):
     title = "The input is not valid"
+
+
+class AddressRefused(Refused):
+    title = "This address is not called"
 
 
 class Unauthenticated(Refused):
@@ -131,6 +138,17 @@ class OutsideCallRefused(GroundplanError):
     status = 502
     title = "A service we depend on refused"
     retryable = False
+
+
+class PeerUnavailable(OutsideCallFailed):
+    status = 503
+    title = "A service we depend on is not called for now"
+
+
+class PeerBusy(OutsideCallRefused):
+    status = 503
+    title = "A service we depend on has too many calls"
+    retryable = True
 
 
 class LeaseLost(GroundplanError):

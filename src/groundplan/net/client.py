@@ -1,43 +1,51 @@
-"""The outbound client: a deadline on every call, the trace carried along, failures in our own words."""
+"""The outbound client: a deadline on every call, the trace carried along, peers that fail left alone."""
 
 import asyncio
-import importlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from groundplan.core.clock import Clock
+from groundplan.core.clock import Clock, Random, system_random
 from groundplan.core.context import current, refuse_open_transaction
-from groundplan.core.errors import DeadlineExceeded, Misuse, OutsideCallFailed, OutsideCallRefused
+from groundplan.core.errors import DeadlineExceeded, Misuse
+from groundplan.core.retry import Retry
+from groundplan.net.calls import SERVER_ERRORS, Calls, Sleep, Terms, complaint
+from groundplan.net.peers import Limits, Peers
+from groundplan.net.wire import Request, Response, Wire
+from groundplan.telemetry.metrics import Metrics
 from groundplan.telemetry.spans import Span, span
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds."""
-
-
-class Response(msgspec.Struct, frozen=True):
-    status: int
-    body: bytes
-    headers: dict[str, str]
-    """Names in lower case."""
+DEFAULT_LIMITS = Limits()
+PORTS = {"http": 80, "https": 443}
 
 
 class Outbound:
-    """Keeps connections, but nothing of what peers say: no cookies, no redirects, no proxy from the environment."""
+    """Calls to services that we chose ourselves; for a URL that a customer gave there is CustomerHttp."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        metrics: Metrics | None = None,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        random: Random | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        metrics = metrics or Metrics()
         self._clock = clock
-        self._client: Any = None
+        self._wire = Wire()
+        self._peers = Peers(clock, metrics, limits)
+        self._calls = Calls(self._wire, clock, random or system_random(), metrics, sleep)
 
     async def open(self) -> None:
         """Connects at the first call; the HTTP library is loaded then."""
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._wire.close()
 
     async def request(
         self,
@@ -48,89 +56,76 @@ class Outbound:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
+        attempt_timeout: float | None = None,
         component: str = "Outside",
         raise_for: bool = True,
+        retry: Retry | None = None,
+        failures: Container[int] = SERVER_ERRORS,
     ) -> Response:
-        """One call, not repeated. ``timeout`` in seconds for all of it, cut to the request's own deadline.
+        """One call. ``timeout`` in seconds for all of it, retries and waits too, cut to the request's own deadline.
 
-        ``json`` is encoded as the body, in place of ``content``; ``component`` is the peer's name in the trace.
+        ``json`` is encoded as the body, in place of ``content``; ``component`` is the peer's name in trace and metrics.
+        With ``retry`` it is sent again after no answer, a 429 or a status in ``failures``, if the method allows that or
+        an Idempotency-Key header is given, and while the peer's budget lasts; ``attempt_timeout`` leaves time for it.
+        Statuses in ``failures`` also count against the peer, as no answer does.
 
         Raises:
             TransactionOpen: a database transaction is open around it.
             DeadlineExceeded: no time is left.
+            PeerUnavailable: the peer keeps failing or is called enough; it was not called.
             OutsideCallFailed: no whole answer in time, or with ``raise_for`` a 5xx.
-            OutsideCallRefused: with ``raise_for`` a 4xx.
+            PeerBusy: with ``raise_for`` a 429.
+            OutsideCallRefused: with ``raise_for`` another 4xx.
         """
         address = _address(url)
-        place = f"{method} {address.hostname}{address.path or '/'}"
+        host = address.hostname or ""
+        place = f"{method} {host}{address.path or '/'}"
         refuse_open_transaction(place)
-        seconds = self._seconds_left(timeout, component)
-        sent = {name.lower(): value for name, value in (headers or {}).items()}
-        if json is not None:
-            content = msgspec.json.encode(json)
-            sent.setdefault("content-type", "application/json")
+        terms = Terms(timeout, attempt_timeout, retry, failures)
+        seconds = seconds_left(self._clock, timeout, component)
+        request = Request(method, url, host, *encoded(json, content, headers))
+        terms.check(request)
         with span(component, place, "out") as calling:
-            _carry_context(sent, calling)
-            answer = await self._attempt(method, url, content, sent, seconds)
-            calling.set(status=answer.status)
-            if answer.status >= 500:
-                calling.fail(f"status {answer.status}")
-            if raise_for and answer.status >= 400:
-                kind = OutsideCallFailed if answer.status >= 500 else OutsideCallRefused
-                raise kind(f"{address.hostname} answered {answer.status}.")
-            return answer
-
-    def _seconds_left(self, timeout: float, component: str) -> float:
-        context = current()
-        if context is None or context.deadline is None:
-            return timeout
-        left = context.deadline - self._clock.monotonic()
-        if left <= 0:
-            raise DeadlineExceeded(f"No time was left to call {component}.")
-        return min(timeout, left)
-
-    async def _connected(self) -> Any:
-        """The HTTP library is loaded in a thread, because that takes as long as a hundred requests."""
-        if self._client is None:
-            await asyncio.to_thread(importlib.import_module, "httpx2")
-        if self._client is None:
-            self._client = _new_client()
-        return self._client
-
-    async def _attempt(
-        self, method: str, url: str, content: bytes | None, headers: dict[str, str], seconds: float
-    ) -> Response:
-        """The call itself: sent once, answered whole within ``seconds`` or failed."""
-        client = await self._connected()
-        import httpx2
-
-        host = urlsplit(url).hostname
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await client.request(method, url, content=content, headers=headers)
-        except TimeoutError as error:
-            raise OutsideCallFailed(f"{host} did not answer within {seconds:.3g} s.") from error
-        except httpx2.LocalProtocolError as error:
-            raise Misuse(f"The call to {host} is not valid HTTP: {error}.") from error
-        except httpx2.HTTPError as error:
-            raise OutsideCallFailed(f"{host} did not answer: {type(error).__name__}.") from error
-        return Response(answer.status_code, answer.content, dict(answer.headers))
+            _carry_context(request.headers, calling)
+            peer = self._peers.of(component, host, address.port or PORTS[address.scheme])
+            answer = await self._calls.make(request, peer, terms, seconds, calling)
+            return judged(answer, host, calling, self._clock, raise_for=raise_for)
 
 
-def _new_client() -> Any:
-    from http.cookiejar import CookieJar, DefaultCookiePolicy
+def seconds_left(clock: Clock, timeout: float, component: str) -> float:
+    """Raises DeadlineExceeded where the current request has no time left."""
+    context = current()
+    if context is None or context.deadline is None:
+        return timeout
+    left = context.deadline - clock.monotonic()
+    if left <= 0:
+        raise DeadlineExceeded(f"No time was left to call {component}.")
+    return min(timeout, left)
 
-    import httpx2
 
-    no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
-    return httpx2.AsyncClient(cookies=no_cookies, follow_redirects=False, trust_env=False, timeout=None)
+def encoded(json: Any, content: bytes | None, headers: Mapping[str, str] | None) -> tuple[bytes | None, dict[str, str]]:
+    """The body and the headers, their names in lower case."""
+    sent = {name.lower(): value for name, value in (headers or {}).items()}
+    if json is not None:
+        content = msgspec.json.encode(json)
+        sent.setdefault("content-type", "application/json")
+    return content, sent
+
+
+def judged(answer: Response, host: str, calling: Span, clock: Clock, *, raise_for: bool) -> Response:
+    calling.set(status=answer.status)
+    if answer.status >= 500:
+        calling.fail(f"status {answer.status}")
+    if raise_for and answer.status >= 400:
+        raise complaint(answer, host, clock)
+    return answer
 
 
 def _address(url: str) -> SplitResult:
     """Raises Misuse for what is not an HTTP address; trying again would not make it one."""
     try:
         address = urlsplit(url)
-        valid = address.scheme in ("http", "https") and address.hostname and address.port != 0
+        valid = address.scheme in PORTS and address.hostname and address.port != 0
     except ValueError:
         valid = False
     if not valid or not url.isprintable() or " " in url:

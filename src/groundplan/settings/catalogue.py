@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from groundplan.settings.flagset import feature_flags
-from groundplan.settings.parsers import Parse, host, issuer, number, one_of, text, whole
+from groundplan.settings.parsers import Parse, host, issuer, networks, number, one_of, text, whole
 from groundplan.settings.redaction import hide, hide_passwords
 from groundplan.settings.urls import database_url, http_url, object_storage, queue_url, redis_url, telemetry_url
 
@@ -114,6 +114,21 @@ VARIABLES = (
         "5",
     ),
     Variable("drain_seconds", "DRAIN_SECONDS", whole(0, 3600), "Time to finish when told to stop.", "25"),
+    # calls to URLs that customers give
+    Variable(
+        "customer_urls",
+        "CUSTOMER_URLS",
+        one_of("public", "any"),
+        "Where customers' URLs may lead: public (https:// on the internet) or, on a laptop, any.",
+        "public",
+    ),
+    Variable(
+        "customer_urls_denied",
+        "CUSTOMER_URLS_DENIED",
+        networks,
+        "Public networks where they may not lead: our own, NAT64 prefixes of our own.",
+        "",
+    ),
     # telemetry
     Variable(
         "telemetry_url",

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,14 @@ def issuer(value: str, root: Path) -> str:
     if not _ISSUER.fullmatch(value):
         raise Unfit("must be a domain such as login.example.com, or the https:// address of an issuer")
     return value.rstrip("/")
+
+
+def networks(value: str, root: Path) -> str:
+    """Separated by commas."""
+    try:
+        return ",".join(str(ip_network(each.strip())) for each in value.split(",") if each.strip())
+    except ValueError:
+        raise Unfit("must be networks such as 198.51.100.0/24, separated by commas") from None
 
 
 def one_of(*choices: str, **aliases: str) -> Parse:

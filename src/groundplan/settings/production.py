@@ -28,6 +28,8 @@ def refusals(values: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[
         yield "PUBLIC_URL must be set in prod, to the https:// address that browsers use"
     elif values.get("public_url", "").startswith("http://"):
         yield f"PUBLIC_URL must start with https:// in prod, but is {values['public_url']!r} ({origins['public_url']})"
+    if values.get("customer_urls") == "any":
+        yield f"CUSTOMER_URLS must be public in prod, or customers reach our inside ({origins['customer_urls']})"
     if values.get("log_level") == "debug":
         yield f"LOG_LEVEL must not be debug in prod, where it would log what people send ({origins['log_level']})"
 

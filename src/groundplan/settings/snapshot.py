@@ -50,6 +50,10 @@ class Settings:
     readiness_seconds: int
     drain_seconds: int
 
+    customer_urls: Literal["public", "any"]
+    customer_urls_denied: str
+    """Networks, separated by commas."""
+
     telemetry_url: str
     """``sqlite:////absolute/path``."""
     telemetry_max_rows: int

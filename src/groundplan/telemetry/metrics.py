@@ -1,4 +1,4 @@
-"""Prometheus metrics on a registry of our own: of requests, handlers, the queue and the cache."""
+"""Prometheus metrics on a registry of our own: of requests, handlers, the queue, the cache and calls to peers."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -49,6 +49,34 @@ class Metrics:
             "groundplan_dead_letters", "Messages that gave up.", ("handler", "reason"), registry=self.registry
         )
         self.cache = Counter("groundplan_cache_requests", "Cache look-ups.", ("result",), registry=self.registry)
+        self.outside_calls = Counter(
+            "groundplan_outside_calls",
+            "Attempts to call a peer.",
+            ("component", "outcome"),
+            registry=self.registry,
+        )
+        self.outside_seconds = Histogram(
+            "groundplan_outside_call_duration_seconds",
+            "Time of one attempt that was sent.",
+            ("component",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.outside_retries = Counter(
+            "groundplan_outside_retries", "Attempts after the first.", ("component",), registry=self.registry
+        )
+        self.outside_retries_withheld = Counter(
+            "groundplan_outside_retries_withheld",
+            "Retries not made, the budget being used up.",
+            ("component",),
+            registry=self.registry,
+        )
+        self.outside_breakers = Gauge(
+            "groundplan_outside_breakers",
+            "Peers whose breaker is not closed.",
+            ("component", "state"),
+            registry=self.registry,
+        )
         self.telemetry_dropped = Counter(
             "groundplan_telemetry_dropped", "Records given up because the store was behind.", registry=self.registry
         )

@@ -12,8 +12,12 @@ from groundplan.backend.identity import ASSERTION_HEADER
 from groundplan.core import errors
 from groundplan.core.context import current
 from groundplan.core.errors import FieldError, GroundplanError, OutsideCallFailed
+from groundplan.core.retry import Retry
 from groundplan.net.client import Outbound
 from groundplan.security.assertion import Assertions
+
+ONCE_MORE = Retry(attempts=2, base=0.1)
+"""For a read that met an API process as it stopped."""
 
 
 class _FieldProblem(msgspec.Struct, frozen=True):
@@ -49,7 +53,14 @@ class RemoteApi:
             headers["content-type"] = "application/json"
         url = f"{self._api_url}{path}{'?' + query if query else ''}"
         response = await self._outbound.request(
-            route.method, url, content=content, headers=headers, component="API", raise_for=False
+            route.method,
+            url,
+            content=content,
+            headers=headers,
+            component="API",
+            raise_for=False,
+            retry=ONCE_MORE if route.method == "GET" else None,
+            failures=(),  # a problem is an answer, and one broken route must not cut off the others
         )
         if response.status >= 400:
             raise _error_of(response.status, response.body)
