@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -97,8 +98,8 @@ def platform_on(project: Path) -> Iterator[Platform]:
     """Starts processes in an environment; whatever still runs at the end is killed."""
     started: list[PlatformProcess] = []
 
-    def start(environment: Mapping[str, str], *, role: str = "all", port: int | None = None) -> PlatformProcess:
-        process = PlatformProcess(project, {"SECRET_KEY": SECRET, **environment}, role=role, port=port)
+    def start(environment: Mapping[str, str], *, role: str = "all", **more: Any) -> PlatformProcess:
+        process = PlatformProcess(project, {"SECRET_KEY": SECRET, **environment}, role=role, **more)
         started.append(process)
         return process.start()
 

@@ -38,8 +38,13 @@ class PlatformProcess:
         role: str = "all",
         prepare: bool = False,
         port: int | None = None,
+        program: str = "groundplan.cli",
     ) -> None:
-        """``root`` is the project; ``environment`` is what the process knows beside PATH."""
+        """``root`` is the project; ``environment`` is what the process knows beside PATH.
+
+        ``program`` is the module that takes the command line, for a test that lays something in the platform's way.
+        """
+        self._program = program
         self.role = role
         self.port = port or free_port()
         self.url = f"http://localhost:{self.port}"
@@ -59,7 +64,7 @@ class PlatformProcess:
 
     def start(self) -> Self:
         """Starts it and waits until it is ready. Raises PlatformFailed with its last lines."""
-        command = [sys.executable, "-m", "groundplan.cli", "run", "--role", self.role]
+        command = [sys.executable, "-m", self._program, "run", "--role", self.role]
         command += ["--prepare"] if self._prepare else []
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
         with self.log.open("ab") as log:
