@@ -22,7 +22,7 @@ def lay() -> None:
             await record(self, *args)
             die()
 
-        Idempotency.record = record_and_die  # type: ignore[method-assign]
+        Idempotency.record = record_and_die  # type: ignore[method-assign, assignment]
         return
     write = Calls._write_once
 
