@@ -1,9 +1,9 @@
 """Part 1, the headline: a handler writes one row in its own transaction, in one worker process."""
 
+from benchmarks.common.results import Figure, median, number
 from benchmarks.messaging import effects
 from benchmarks.messaging.bench import Bench
 from benchmarks.messaging.catalogue import BARE, OURS, OURS_ORM, Contender, peers
-from benchmarks.messaging.results import Figure, median, number
 
 JOBS, QUICK_JOBS = 10_000, 2_000
 SECONDS = 300.0
