@@ -13,7 +13,7 @@ DEV  := .venv/installed-dev
 # A .venv knows its own place; in a folder that was moved or copied it is made anew.
 MOVED := $(shell [ "$$(cat .venv/installed-at 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
 
-.PHONY: help dev test lint typecheck smoke bench-messaging migrate seed lock clean browser moved
+.PHONY: help dev test lint typecheck smoke bench-http bench-messaging migrate seed lock clean browser moved
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,9 @@ typecheck: $(DEV) ## Check types, strictly
 
 smoke: $(BASE) ## Check that a running platform answers: URL=https://... , or else one that is started for it
 	@$(BIN)/python scripts/smoke.py $(URL)
+
+bench-http: $(DEV) ## Measure requests beside FastAPI, Django, Litestar and Starlette; QUICK=1 takes a minute (benchmarks/http/README.md)
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.http
 
 bench-messaging: $(DEV) ## Measure jobs and events beside a bare loop and five libraries; QUICK=1 takes a minute (benchmarks/README.md)
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.messaging

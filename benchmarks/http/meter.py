@@ -1,0 +1,40 @@
+"""What a server has used: its own user and system time with that of its children, and its memory."""
+
+import os
+from pathlib import Path
+
+from benchmarks.common.machine import BenchmarkFailed
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_USER, _SYSTEM = 11, 12
+"""Positions behind the program's name in /proc/PID/stat."""
+
+
+def cpu_seconds(pid: int) -> float:
+    return sum(_ticks(each) for each in tree(pid)) / _TICK
+
+
+def memory_mb(pid: int) -> float:
+    """Resident, of the process and its children, in megabytes (10**6 bytes)."""
+    return sum(_resident(each) for each in tree(pid)) * 1024 / 1e6
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all below it. Raises BenchmarkFailed where it has ended, or the system does not tell."""
+    try:
+        children = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        children = []
+    if not Path(f"/proc/{pid}/stat").exists():
+        raise BenchmarkFailed(f"Process {pid} is not in /proc: it has ended, or this is not Linux, which we need here.")
+    return [pid, *(below for line in children for child in line.split() for below in tree(int(child)))]
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[_USER]) + int(fields[_SYSTEM])
+
+
+def _resident(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
