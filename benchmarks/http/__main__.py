@@ -21,14 +21,26 @@ from benchmarks.common import results
 from benchmarks.common.machine import BenchmarkFailed, bind, cores, described
 from benchmarks.common.processes import ROOT
 from benchmarks.common.run import asked, data_folder
-from benchmarks.http import shop
+from benchmarks.http import listing, orders, overload, page, shop
 from benchmarks.http.bench import Bench
+from benchmarks.http.catalogue import peers
 from groundplan.testing.postgres import PostgresFailed, PostgresServer
 
 WIDTH = 200
 """Of the table where there is no terminal."""
 Measure = Callable[[Bench, list[str]], Awaitable[list[results.Figure]]]
-PARTS: Mapping[str, Measure] = MappingProxyType({"shop": shop.measure})
+PARTS: Mapping[str, Measure] = MappingProxyType(
+    {
+        "list": listing.measure,
+        "order": orders.measure_read,
+        "write": orders.measure_write,
+        "routes": listing.measure_routes,
+        "page": page.measure,
+        "overload": overload.measure,
+        "shop": shop.measure,
+    }
+)
+QUICK_PARTS = ["list", "order", "write"]
 
 
 def main() -> int:
@@ -54,12 +66,14 @@ async def _run(console: Console, folder: Path, stack: ExitStack) -> int:
         bind(others)
     postgres = stack.enter_context(PostgresServer(durable=True, max_connections=200))
     bench = Bench(folder, postgres, console, quick, data, measured)
-    parts = asked("PARTS", list(PARTS), list(PARTS))
+    known = list(peers())
+    chosen = asked("PEERS", known[: 1 if quick else None], known)
+    parts = asked("PARTS", QUICK_PARTS if quick else list(PARTS), list(PARTS))
     load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
     console.print(f"{machine}; load average {load}; {bound}", highlight=False)
     figures: list[results.Figure] = []
     for part in parts:
-        figures += await PARTS[part](bench, [])
+        figures += await PARTS[part](bench, chosen)
         results.write(figures, folder / "http.json")
     console.print()
     results.show(figures, console)

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Bench:
     """Where the servers keep their files."""
     core: int | None
     """For whoever is measured; all else is bound to another."""
+    made: set[str] = field(default_factory=set)
+    """Databases to be copied."""
 
     @property
     def rounds(self) -> int:

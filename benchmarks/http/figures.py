@@ -1,9 +1,12 @@
-"""Rounds as figures."""
+"""Rounds as figures, and their goals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.common.results import Figure, median
 from benchmarks.http.load import Sample
+
+Rounds = Mapping[str, Sequence[Sample]]
+COLUMNS = (("CPU", "us/request", "cpu"), ("rate", "req/s", "rate"), ("p50", "ms", "p50"), ("p99", "ms", "p99"))
 
 
 def cpu_of(rounds: Sequence[Sample]) -> float:
@@ -11,15 +14,50 @@ def cpu_of(rounds: Sequence[Sample]) -> float:
     return median([sample.cpu for sample in rounds])
 
 
-def rate_of(rounds: Sequence[Sample]) -> float:
-    return median([sample.rate for sample in rounds])
-
-
 def samples(name: str, rounds: Sequence[Sample]) -> list[Figure]:
     """Processor time first: it says what a request costs, however busy the machine was."""
-    columns = [("CPU", "us/request", "cpu"), ("rate", "req/s", "rate"), ("p50", "ms", "p50"), ("p99", "ms", "p99")]
     figures = []
-    for title, unit, field in columns:
+    for title, unit, field in COLUMNS:
         values = [getattr(sample, field) for sample in rounds]
         figures.append(Figure(name=f"{name}, {title}", value=median(values), unit=unit, rounds=values))
     return figures
+
+
+def all_of(what: str, rounds: Rounds) -> list[Figure]:
+    return [figure for name, of_one in rounds.items() for figure in samples(f"{what}, {name}", of_one)]
+
+
+def at_most(found: Sequence[Figure], name: str, most: float) -> None:
+    """A goal for a figure that is there."""
+    figure = _named(found, name)
+    figure.goal = f"<= {most:,.0f} {figure.unit}"
+    figure.met = figure.value is not None and figure.value <= most
+
+
+def times(found: Sequence[Figure], name: str, than: str, least: float) -> None:
+    """A goal: what is named costs at least so many times what ``than`` costs."""
+    figure, other = _named(found, name), _named(found, than)
+    if figure.value is None or not other.value:
+        return
+    figure.against, figure.ratio = than.removesuffix(", CPU").rpartition(", ")[2], figure.value / other.value
+    figure.goal = f"ours is {least:g} times cheaper" if least > 1 else "ours is cheaper"
+    figure.met = figure.ratio >= least if least > 1 else figure.ratio > 1
+
+
+def over(name: str, mine: Sequence[Sample], other: Sequence[Sample], than: str, most: float) -> Figure:
+    """What mine costs more than the other, in processor time of a request, with its goal."""
+    more = cpu_of(mine) - cpu_of(other)
+    return Figure(
+        name=name,
+        value=more,
+        unit="us/request",
+        against=than,
+        ratio=cpu_of(mine) / cpu_of(other),
+        goal=f"<= {most:,.0f} us/request",
+        met=more <= most,
+        rounds=[one.cpu - two.cpu for one, two in zip(mine, other, strict=True)],
+    )
+
+
+def _named(found: Sequence[Figure], name: str) -> Figure:
+    return next(figure for figure in found if figure.name == name)

@@ -1,7 +1,6 @@
 """Groundplan as it is run in production: staging's checks and headers, production's sampling, its own access lines."""
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.common.processes import Worker
@@ -26,7 +25,7 @@ def project(folder: Path, app: str) -> None:
     (folder / "pyproject.toml").write_text(f'[tool.groundplan]\napp = "{app}"\n')
 
 
-def command(folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
+def command(folder: Path, environment: dict[str, str], *arguments: str) -> None:
     """Runs ``groundplan`` to its end. Raises BenchmarkFailed if that is not a good one."""
     name = f"groundplan {' '.join(arguments)}"
     line = [sys.executable, "-m", "groundplan.cli", *arguments]
@@ -37,7 +36,7 @@ def command(folder: Path, environment: Mapping[str, str], *arguments: str) -> No
 def serve(
     name: str,
     folder: Path,
-    environment: Mapping[str, str],
+    environment: dict[str, str],
     *,
     role: str,
     host: str,

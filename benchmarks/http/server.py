@@ -32,10 +32,11 @@ class Server:
         core: int | None,
         ready: str,
         host: str = "127.0.0.1",
+        token: str = "",
     ) -> None:
         self.name = name
         self.port = port
-        self.headers: dict[str, str] = {"Host": host}
+        self.headers = {"Host": host} | ({"Authorization": f"Bearer {token}"} if token else {})
         begun = time.perf_counter()
         self.worker = Worker(name, command, environment, folder=folder, log=folder / f"server-{port}.log", core=core)
         try:
@@ -67,6 +68,15 @@ class Server:
             connection.request(method, path, text, said)
             reply = connection.getresponse()
             return reply.status, reply.read()
+        finally:
+            connection.close()
+
+    def headers_of(self, path: str) -> dict[str, str]:
+        """Of the reply to a GET, with names in lower case."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path, headers=self.headers)
+            return {name.lower(): value for name, value in connection.getresponse().getheaders()}
         finally:
             connection.close()
 
