@@ -8,6 +8,9 @@ from benchmarks.http.load import Sample
 Rounds = Mapping[str, Sequence[Sample]]
 COLUMNS = (("CPU", "us/request", "cpu"), ("rate", "req/s", "rate"), ("p50", "ms", "p50"), ("p99", "ms", "p99"))
 
+UNDISTURBED = 0.05
+"""Of the server's core, for everybody else."""
+
 
 def cpu_of(rounds: Sequence[Sample]) -> float:
     """Microseconds a request."""
@@ -20,7 +23,14 @@ def samples(name: str, rounds: Sequence[Sample]) -> list[Figure]:
     for title, unit, field in COLUMNS:
         values = [getattr(sample, field) for sample in rounds]
         figures.append(Figure(name=f"{name}, {title}", value=median(values), unit=unit, rounds=values))
+    figures[0].note = disturbed(rounds)
     return figures
+
+
+def disturbed(rounds: Sequence[Sample]) -> str:
+    """A warning where the server did not have its core for itself: then all is slower, and no request is cheaper."""
+    most = max(sample.others for sample in rounds)
+    return f"others used up to {most:.0%} of the server's core" if most > UNDISTURBED else ""
 
 
 def all_of(what: str, rounds: Rounds) -> list[Figure]:
@@ -56,6 +66,7 @@ def over(name: str, mine: Sequence[Sample], other: Sequence[Sample], than: str, 
         goal=f"<= {most:,.0f} us/request",
         met=more <= most,
         rounds=[one.cpu - two.cpu for one, two in zip(mine, other, strict=True)],
+        note=disturbed([*mine, *other]),
     )
 
 

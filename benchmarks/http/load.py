@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,13 +15,15 @@ import msgspec
 from benchmarks.common.environments import Say
 from benchmarks.common.machine import BenchmarkFailed
 from benchmarks.common.processes import clean
-from benchmarks.http.meter import cpu_seconds
+from benchmarks.http.meter import busy_seconds, cpu_seconds
 from benchmarks.http.server import Server
 
 CONNECTIONS = 16
 SCRIPT = Path(__file__).parent / "wrk" / "work.lua"
 _APT_UPDATE = ["apt-get", "update", "-q"]
 _APT_INSTALL = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "wrk"]
+TIMEOUT_SECONDS = 30
+"""A slow reply is a slow reply; wrk itself would call it an error after 2 s."""
 _GRACE_SECONDS = 30.0
 
 
@@ -34,6 +37,8 @@ class Sample(NamedTuple):
     p99: float
     cpu: float
     """Microseconds of processor time that the server spent on one request."""
+    others: float = 0.0
+    """The share of the server's core that went to anybody else meanwhile."""
 
 
 @dataclass
@@ -64,9 +69,10 @@ class Load:
 
     def sample(self, server: Server, work: Work, *, seconds: float, connections: int = CONNECTIONS) -> Sample:
         """Raises BenchmarkFailed if a single request is refused or lost: a fast error is no result."""
-        before = cpu_seconds(server.pid)
+        began, before, busy = time.perf_counter(), cpu_seconds(server.pid), _busy(server)
         counted = self._run(server, work, seconds, connections)
-        spent = cpu_seconds(server.pid) - before
+        spent, worked = cpu_seconds(server.pid) - before, _busy(server) - busy
+        others = max(0.0, worked - spent) / (time.perf_counter() - began)
         if counted.refused or counted.broken or not counted.requests:
             server.worker.check()
             raise BenchmarkFailed(
@@ -74,7 +80,7 @@ class Load:
                 f"{work.paths[0]}. {server.answer(work)}{server.worker.last_words()}"
             )
         rate = counted.requests / counted.micros * 1e6
-        return Sample(rate, counted.p50 / 1000, counted.p99 / 1000, spent / counted.requests * 1e6)
+        return Sample(rate, counted.p50 / 1000, counted.p99 / 1000, spent / counted.requests * 1e6, others)
 
     def _run(self, server: Server, work: Work, seconds: float, connections: int) -> _Counted:
         lines = self._folder / "work.txt"
@@ -84,6 +90,7 @@ class Load:
         if work.bodies:
             headers["Content-Type"] = "application/json"
         command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={max(1, round(seconds))}s"]
+        command += [f"--timeout={TIMEOUT_SECONDS}s"]
         command += [f"--script={SCRIPT}", *(f"--header={name}: {value}" for name, value in headers.items())]
         command += [f"http://127.0.0.1:{server.port}/", "--", *(method if work.bodies else ["GET", str(lines)])]
         done = subprocess.run(
@@ -98,6 +105,10 @@ class Load:
             return msgspec.json.decode(done.stdout.splitlines()[-1], type=_Counted)
         except (IndexError, msgspec.MsgspecError):
             raise BenchmarkFailed(f"wrk said what we do not understand:\n{done.stdout}{done.stderr}") from None
+
+
+def _busy(server: Server) -> float:
+    return 0.0 if server.core is None else busy_seconds(server.core)
 
 
 def _install(say: Say) -> None:

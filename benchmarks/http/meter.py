@@ -8,10 +8,19 @@ from benchmarks.common.machine import BenchmarkFailed
 _TICK = os.sysconf("SC_CLK_TCK")
 _USER, _SYSTEM = 11, 12
 """Positions behind the program's name in /proc/PID/stat."""
+_IDLE, _GUEST = 3, 9
+"""Positions in a line of /proc/stat; a guest's time is counted in another column already."""
 
 
 def cpu_seconds(pid: int) -> float:
     return sum(_ticks(each) for each in tree(pid)) / _TICK
+
+
+def busy_seconds(core: int) -> float:
+    """What a core has worked so far, for whomever: all but its idle and waiting time."""
+    line = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith(f"cpu{core} "))
+    ticks = [int(each) for each in line.split()[1:_GUEST]]
+    return (sum(ticks) - ticks[_IDLE] - ticks[_IDLE + 1]) / _TICK
 
 
 def memory_mb(pid: int) -> float:

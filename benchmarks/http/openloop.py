@@ -23,6 +23,10 @@ class Reply(NamedTuple):
     body: bytes
 
 
+def good(reply: Reply) -> bool:
+    return 200 <= reply.status < 300
+
+
 class OpenLoop:
     """``make`` gives the bytes of a request by its number."""
 

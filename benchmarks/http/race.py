@@ -94,7 +94,7 @@ def run(bench: Bench, lanes: Sequence[Lane]) -> dict[str, list[Sample]]:
             found[lane.name].append(sample)
             bench.say(
                 f"  round {turn + 1}  {lane.name}: {number(sample.cpu)} us CPU, {number(sample.rate)}/s, "
-                f"p50 {number(sample.p50)} ms, p99 {number(sample.p99)} ms"
+                f"p50 {number(sample.p50)} ms, p99 {number(sample.p99)} ms; others {sample.others:.0%}"
             )
     return found
 

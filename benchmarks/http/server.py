@@ -36,6 +36,7 @@ class Server:
     ) -> None:
         self.name = name
         self.port = port
+        self.core = core
         self.headers = {"Host": host} | ({"Authorization": f"Bearer {token}"} if token else {})
         begun = time.perf_counter()
         self.worker = Worker(name, command, environment, folder=folder, log=folder / f"server-{port}.log", core=core)
