@@ -4,9 +4,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.common.environments import ready
+from benchmarks.common.machine import BenchmarkFailed
 from benchmarks.common.results import number
 from benchmarks.http import catalogue, platform, rows
 from benchmarks.http.bench import Bench
@@ -83,7 +84,8 @@ def entrants(bench: Bench) -> Iterator[Entrants]:
 
 
 def run(bench: Bench, lanes: Sequence[Lane]) -> dict[str, list[Sample]]:
-    """By the lane's name, a sample for each round."""
+    """By the lane's name, a sample for each round. Raises BenchmarkFailed where they do not do the same work."""
+    _compare(lanes)
     found: dict[str, list[Sample]] = {lane.name: [] for lane in lanes}
     for lane in lanes:
         bench.load.sample(lane.server, lane.work, seconds=bench.warm_up)
@@ -97,6 +99,22 @@ def run(bench: Bench, lanes: Sequence[Lane]) -> dict[str, list[Sample]]:
                 f"p50 {number(sample.p50)} ms, p99 {number(sample.p99)} ms; others {sample.others:.0%}"
             )
     return found
+
+
+def _compare(lanes: Sequence[Lane]) -> None:
+    """Reads of one part have one answer, whoever gives it; a time may be written in several ways."""
+    reads = [lane for lane in lanes if not lane.work.bodies and lane.work.paths[0].startswith("/api/")]
+    answers = [(lane.name, _answer(lane)) for lane in reads]
+    for name, answer in answers[1:]:
+        if answer != answers[0][1]:
+            raise BenchmarkFailed(f"{name} answers otherwise than {answers[0][0]}: {answer} is not {answers[0][1]}")
+
+
+def _answer(lane: Lane) -> Any:
+    answer = lane.server.json("GET", lane.work.paths[0])
+    if isinstance(answer, dict):
+        answer.pop("placed_at", None)
+    return answer
 
 
 def template(bench: Bench) -> str:

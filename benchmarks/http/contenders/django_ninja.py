@@ -7,7 +7,6 @@ import django
 from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
-from ninja import NinjaAPI, Schema
 
 from benchmarks.http import rows
 
@@ -29,6 +28,7 @@ django.setup()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402 -- once the settings are there
 from django.urls import path  # noqa: E402
+from ninja import NinjaAPI, Schema  # noqa: E402
 
 
 class ProductView(Schema):
