@@ -4,7 +4,7 @@ from benchmarks.common.results import Figure
 from benchmarks.http import race
 from benchmarks.http.bench import Bench
 from benchmarks.http.catalogue import BARE, BARE_FASTAPI, OURS, OURS_600, USUAL, peers
-from benchmarks.http.figures import all_of, at_most, over, times
+from benchmarks.http.figures import all_of, at_most, believed, over, times
 from benchmarks.http.load import Work
 from benchmarks.http.race import Lane
 
@@ -36,5 +36,6 @@ async def measure_routes(bench: Bench, chosen: list[str]) -> list[Figure]:
     few, many = rounds[OURS.name], rounds[OURS_600.name]
     found = all_of("routes", rounds)
     more = over("routes, 600 more than a few", many, few, OURS.name, 0.0)
-    more.goal, more.met = f"within {MORE_PERCENT:g} %", more.ratio is not None and more.ratio <= 1 + MORE_PERCENT / 100
+    more.goal = f"within {MORE_PERCENT:g} %"
+    more.met = believed(more.ratio is not None and more.ratio <= 1 + MORE_PERCENT / 100, more.note)
     return [*found, more]

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -15,7 +14,7 @@ import msgspec
 from benchmarks.common.environments import Say
 from benchmarks.common.machine import BenchmarkFailed
 from benchmarks.common.processes import clean
-from benchmarks.http.meter import busy_seconds, cpu_seconds
+from benchmarks.http.meter import Use
 from benchmarks.http.server import Server
 
 CONNECTIONS = 16
@@ -69,10 +68,9 @@ class Load:
 
     def sample(self, server: Server, work: Work, *, seconds: float, connections: int = CONNECTIONS) -> Sample:
         """Raises BenchmarkFailed if a single request is refused or lost: a fast error is no result."""
-        began, before, busy = time.perf_counter(), cpu_seconds(server.pid), _busy(server)
+        use = Use(server)
         counted = self._run(server, work, seconds, connections)
-        spent, worked = cpu_seconds(server.pid) - before, _busy(server) - busy
-        others = max(0.0, worked - spent) / (time.perf_counter() - began)
+        spent, others = use.so_far()
         if counted.refused or counted.broken or not counted.requests:
             server.worker.check()
             raise BenchmarkFailed(
@@ -105,10 +103,6 @@ class Load:
             return msgspec.json.decode(done.stdout.splitlines()[-1], type=_Counted)
         except (IndexError, msgspec.MsgspecError):
             raise BenchmarkFailed(f"wrk said what we do not understand:\n{done.stdout}{done.stderr}") from None
-
-
-def _busy(server: Server) -> float:
-    return 0.0 if server.core is None else busy_seconds(server.core)
 
 
 def _install(say: Say) -> None:

@@ -1,15 +1,36 @@
 """What a server has used: its own user and system time with that of its children, and its memory."""
 
 import os
+import time
 from pathlib import Path
 
 from benchmarks.common.machine import BenchmarkFailed
+from benchmarks.http.server import Server
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _USER, _SYSTEM = 11, 12
 """Positions behind the program's name in /proc/PID/stat."""
 _IDLE, _GUEST = 3, 9
 """Positions in a line of /proc/stat; a guest's time is counted in another column already."""
+
+
+class Use:
+    """Of a server's core, from now on."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._began, self._spent, self._busy = self._now()
+
+    def so_far(self) -> tuple[float, float]:
+        """Seconds that the server has worked, and the share of its core that went to anybody else."""
+        began, spent, busy = self._now()
+        spent -= self._spent
+        return spent, max(0.0, busy - self._busy - spent) / (began - self._began)
+
+    def _now(self) -> tuple[float, float, float]:
+        spent = cpu_seconds(self._server.pid)
+        core = self._server.core
+        return time.perf_counter(), spent, spent if core is None else busy_seconds(core)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -6,7 +6,9 @@ from benchmarks.common.results import Figure, number
 from benchmarks.http import race, rows
 from benchmarks.http.bench import Bench
 from benchmarks.http.catalogue import OURS
+from benchmarks.http.figures import believed
 from benchmarks.http.load import Work
+from benchmarks.http.meter import Use
 from benchmarks.http.openloop import OpenLoop, good
 from benchmarks.http.server import Server
 from benchmarks.http.trial import (
@@ -55,9 +57,11 @@ async def _trial(bench: Bench, server: Server, work: Work) -> Trial:
         return _request(server, "POST /api/v1/orders", work.bodies[turn % len(work.bodies)], f"{prefix}-{turn}")
 
     phases = [(CALM, CALM_SECONDS), (TIMES, OVERLOAD_SECONDS), (AFTERWARDS, AFTER_SECONDS)]
+    use = Use(server)
     replies = await OpenLoop(server.port, place).run([(before * share, seconds) for share, seconds in phases])
+    _, others = use.so_far()
     after = bench.load.sample(server, work, seconds=CAPACITY_SECONDS).rate
-    return Trial.of(before, after, replies)
+    return Trial.of(before, after, others, replies)
 
 
 def _told(trial: Trial) -> str:
@@ -65,13 +69,12 @@ def _told(trial: Trial) -> str:
     return (
         f"capacity {number(trial.capacity)}/s, afterwards {number(trial.capacity_after)}/s; "
         f"{trial.admitted} of {trial.offered} admitted, {number(trial.goodput)}/s in time; back after {back} s"
-        + (f". No result: {trial.doubt}" if trial.doubt else "")
+        + (f". In doubt: {trial.doubt}" if trial.doubt else "")
     )
 
 
 def _judged(trial: Trial) -> list[Figure]:
-    """Where the trial is in doubt, its goals are neither met nor missed."""
-    sure, slow, back = not trial.doubt, trial.slow, trial.back
+    doubt, slow, back = trial.doubt, trial.slow, trial.back
     goodput_met = trial.goodput >= GOODPUT_LEAST * trial.capacity
     slow_met = slow is not None and slow <= P99_TIMES_MOST * trial.unloaded
     return [
@@ -80,7 +83,7 @@ def _judged(trial: Trial) -> list[Figure]:
             value=trial.capacity,
             unit="req/s",
             rounds=[trial.capacity, trial.capacity_after],
-            note=f"no result: {trial.doubt}" if trial.doubt else "",
+            note=f"in doubt: {trial.doubt}" if trial.doubt else "",
         ),
         Figure(name="overload, p99 unloaded", value=trial.unloaded * 1000, unit="ms"),
         Figure(
@@ -90,7 +93,7 @@ def _judged(trial: Trial) -> list[Figure]:
             against="capacity",
             ratio=trial.goodput / trial.capacity,
             goal=f">= {GOODPUT_LEAST:.0%} of capacity",
-            met=goodput_met if sure else None,
+            met=believed(goodput_met, doubt),
         ),
         Figure(
             name="overload, p99 of the admitted",
@@ -99,7 +102,7 @@ def _judged(trial: Trial) -> list[Figure]:
             against="p99 unloaded",
             ratio=None if slow is None else slow / trial.unloaded,
             goal=f"<= {P99_TIMES_MOST:g} times p99 unloaded",
-            met=slow_met if sure else None,
+            met=believed(slow_met, doubt),
             note="" if slow is not None else "too few requests were admitted",
         ),
         Figure(
@@ -107,7 +110,7 @@ def _judged(trial: Trial) -> list[Figure]:
             value=back,
             unit="s",
             goal=f"<= {RECOVERY_MOST:.0f} s",
-            met=(back is not None and back <= RECOVERY_MOST) if sure else None,
+            met=believed(back is not None and back <= RECOVERY_MOST, doubt),
             note="" if back is not None else f"not back within {AFTER_SECONDS:.0f} s",
         ),
     ]

@@ -107,7 +107,8 @@ def _compare(lanes: Sequence[Lane]) -> None:
     answers = [(lane.name, _answer(lane)) for lane in reads]
     for name, answer in answers[1:]:
         if answer != answers[0][1]:
-            raise BenchmarkFailed(f"{name} answers otherwise than {answers[0][0]}: {answer} is not {answers[0][1]}")
+            said = f"{str(answer)[:300]} is not {str(answers[0][1])[:300]}"
+            raise BenchmarkFailed(f"{name} answers otherwise than {answers[0][0]}: {said}")
 
 
 def _answer(lane: Lane) -> Any:

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
+from benchmarks.http.figures import UNDISTURBED
 from benchmarks.http.openloop import Reply, good
 
 CALM, TIMES, AFTERWARDS = 0.1, 3.0, 0.5
@@ -35,7 +36,8 @@ class Trial(NamedTuple):
     """Why this proves nothing; empty if it does."""
 
     @classmethod
-    def of(cls, before: float, after: float, replies: Sequence[Reply]) -> Self:
+    def of(cls, before: float, after: float, others: float, replies: Sequence[Reply]) -> Self:
+        """``others`` is the share of the server's core that went to anybody else meanwhile."""
         begin, end = CALM_SECONDS, CALM_SECONDS + OVERLOAD_SECONDS
         calm = [reply for reply in replies if reply.due < begin and good(reply)]
         loaded = [reply for reply in replies if begin <= reply.due < end]
@@ -44,11 +46,15 @@ class Trial(NamedTuple):
         goodput, unloaded = in_time / OVERLOAD_SECONDS, _p99(calm)
         slow = _p99(admitted)
         back = None if unloaded is None else _recovery([each for each in replies if each.due >= end], end, unloaded)
-        doubt = _doubt(before, after, goodput, unloaded, slow)
+        doubt = _doubt(before, after, others, goodput, unloaded, slow)
         return cls(before, after, len(loaded), len(admitted), goodput, unloaded or 0.0, slow, back, doubt)
 
 
-def _doubt(before: float, after: float, goodput: float, unloaded: float | None, slow: float | None) -> str:
+def _doubt(
+    before: float, after: float, others: float, goodput: float, unloaded: float | None, slow: float | None
+) -> str:
+    if others > UNDISTURBED:
+        return f"others used {others:.0%} of the server's core, so neither its capacity nor its calm was its own"
     if unloaded is None:
         return "too few requests were answered before the overload"
     if abs(after - before) > DRIFT_MOST * before:
