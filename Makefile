@@ -14,7 +14,7 @@ DEV  := .venv/installed-dev
 # A .venv knows its own place; in a folder that was moved or copied it is made anew.
 MOVED := $(shell [ "$$(cat .venv/installed-at 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
 
-.PHONY: help dev test test-all lint typecheck smoke bench-messaging chaos migrate seed lock clean browser rabbitmq moved
+.PHONY: help dev test test-all lint typecheck smoke bench-http bench-messaging chaos migrate seed lock clean browser rabbitmq moved
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -43,6 +43,9 @@ smoke: $(BASE) ## Check that a running platform answers: URL=https://... , or el
 
 chaos: $(DEV) ## Kill, freeze and starve workers, brokers and databases under load, in full; ARGS="-k zombie" takes some
 	@GROUNDPLAN_CHAOS=full scripts/step "Chaos" $(BIN)/pytest tests/chaos $(ARGS)
+
+bench-http: $(DEV) ## Measure requests beside FastAPI, Django, Litestar and Starlette; QUICK=1 takes a minute (benchmarks/http/README.md)
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.http
 
 bench-messaging: $(DEV) ## Measure jobs and events beside a bare loop and five libraries; QUICK=1 takes a minute (benchmarks/README.md)
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.messaging

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.messaging import drain, fenced, idle, latency, noops, publishing, results
+from benchmarks.common import results
+from benchmarks.common.machine import BenchmarkFailed, described, sync_ms
+from benchmarks.common.processes import ROOT
+from benchmarks.common.run import asked, data_folder
+from benchmarks.messaging import drain, fenced, idle, latency, noops, publishing
 from benchmarks.messaging.bench import Bench
 from benchmarks.messaging.catalogue import peers
-from benchmarks.messaging.machine import BenchmarkFailed, described, sync_ms
-from benchmarks.messaging.processes import ROOT
-from groundplan.testing.account import Account
 from groundplan.testing.postgres import PostgresFailed, PostgresServer
 
 SLOTS = 10
@@ -51,13 +52,13 @@ def main() -> int:
 async def _run(console: Console, folder: Path, stack: ExitStack) -> int:
     quick = os.environ.get("QUICK", "") not in ("", "0")
     shutil.rmtree(folder / "trials", ignore_errors=True)  # of a run that was broken off
-    data = _data_folder(folder)
+    data = data_folder(folder)
     tempfile.tempdir = str(data)  # the servers make their folders there: on the disk that holds the project
     postgres = stack.enter_context(PostgresServer(durable=True, max_connections=200))
     bench = Bench(folder, postgres, console, quick, int(os.environ.get("SLOTS", SLOTS)), stack, data, sync_ms(data))
     known = list(peers())
-    chosen = _asked("PEERS", known[: 1 if quick else None], known)
-    parts = _asked("PARTS", list(PARTS), list(PARTS))
+    chosen = asked("PEERS", known[: 1 if quick else None], known)
+    parts = asked("PARTS", list(PARTS), list(PARTS))
     bound = "not bound to a core" if bench.core is None else f"each bound to core {bench.core} with its children"
     console.print(f"{described()}; {bench.slots} slots; measured processes {bound}, servers not bound", highlight=False)
     figures: list[results.Figure] = []
@@ -68,21 +69,6 @@ async def _run(console: Console, folder: Path, stack: ExitStack) -> int:
     results.show(figures, console)
     console.print(f"\nWritten to {(folder / 'messaging.json').relative_to(ROOT)}", highlight=False)
     return 0
-
-
-def _asked(variable: str, default: list[str], known: list[str]) -> list[str]:
-    asked = os.environ.get(variable, "")
-    names = asked.split(",") if asked else default
-    if strange := [name for name in names if name not in known]:
-        raise BenchmarkFailed(f"{variable} knows {', '.join(known)}, and not {', '.join(strange)}.")
-    return names
-
-
-def _data_folder(folder: Path) -> Path:
-    """Beside the results if the servers' account can get there, else the system's temporary folder."""
-    data = folder / "data"
-    data.mkdir(parents=True, exist_ok=True)
-    return data if Account.unprivileged().reaches(data) else Path(tempfile.gettempdir())
 
 
 if __name__ == "__main__":

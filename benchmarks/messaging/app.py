@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from benchmarks.messaging.contenders.task import Meter, Task
 from groundplan.app import App, Context, Event, Feature, Job
 from groundplan.data.database.models import Base
+from groundplan.data.database.sql import Sql
 
 
 class Effect(Base):
@@ -22,6 +23,11 @@ class Effect(Base):
 
 
 class WriteRow(Job, frozen=True, kw_only=True):
+    number: int
+    note: str
+
+
+class WriteRowCore(Job, frozen=True, kw_only=True):
     number: int
     note: str
 
@@ -49,13 +55,20 @@ class RowWritten(Event, frozen=True, kw_only=True):
 
 
 feature = Feature("benchmark", owner="platform")
-INSERT = insert(Effect)
+PREPARED = Sql("INSERT INTO effects (job, note) VALUES (:job, :note)")
+CORE = insert(Effect)
 
 
 @feature.job(WriteRow, name="benchmark.write_row")
 async def write_row(ctx: Context, job: WriteRow) -> None:
+    async with ctx.transaction():
+        await ctx.tx.execute(PREPARED, job=job.number, note=job.note)
+
+
+@feature.job(WriteRowCore, name="benchmark.write_row_core")
+async def write_row_core(ctx: Context, job: WriteRowCore) -> None:
     async with ctx.transaction() as db:
-        await db.execute(INSERT, {"job": job.number, "note": job.note})
+        await db.execute(CORE, {"job": job.number, "note": job.note})
 
 
 @feature.job(WriteRowOrm, name="benchmark.write_row_orm")

@@ -12,12 +12,13 @@ from uuid import uuid4
 import asyncpg
 from rich.console import Console
 
-from benchmarks.messaging import brokers, durability, effects
-from benchmarks.messaging.catalogue import Contender
+from benchmarks.common import durability
+from benchmarks.common.environments import ready
+from benchmarks.common.machine import cores, sync_ms
+from benchmarks.common.processes import Worker
+from benchmarks.messaging import brokers, effects
+from benchmarks.messaging.catalogue import REQUIREMENTS, Contender
 from benchmarks.messaging.contenders.task import Task
-from benchmarks.messaging.environments import ready
-from benchmarks.messaging.machine import cores, sync_ms
-from benchmarks.messaging.processes import Worker
 from groundplan.core.errors import ConfigurationError
 from groundplan.settings import load
 from groundplan.testing.postgres import PostgresServer
@@ -103,7 +104,7 @@ class Bench:
         else:
             with self.place("durability") as folder:
                 parts = [await durability.of_sqlite(folder)]
-        parts += [durability.BROKERS[broker]] if broker else []
+        parts += [brokers.DURABILITY[broker]] if broker else []
         return "; ".join((*parts, f"a page reaches the disk in {self.synced:.2f} ms"))
 
     def broker(self, name: str) -> str:
@@ -142,7 +143,7 @@ class Bench:
         are done before the clock starts.
         """
         name = f"bench_{uuid4().hex[:12]}"
-        programs = ready(self.folder, contender.environment, self.say) if contender.environment else None
+        programs = self._programs(contender.environment) if contender.environment else None
         python = programs / "python" if programs else Path(sys.executable)
         with self.place(name) as folder:
             owner, app = self._database(contender, name, folder)
@@ -164,6 +165,9 @@ class Bench:
                 if connection is not None:
                     await connection.close()
                     self.postgres.drop_database(name)
+
+    def _programs(self, environment: str) -> Path:
+        return ready(self.folder, REQUIREMENTS / f"{environment}.txt", self.say)
 
     def _database(self, contender: Contender, name: str, folder: Path) -> tuple[str, str]:
         """As its owner and as the application see it."""

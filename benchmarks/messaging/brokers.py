@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.messaging.environments import Say, ready
-from benchmarks.messaging.machine import BenchmarkFailed
-from benchmarks.messaging.processes import clean
+from benchmarks.common.environments import Say, ready
+from benchmarks.common.machine import BenchmarkFailed
+from benchmarks.common.processes import clean
+from benchmarks.messaging.catalogue import REQUIREMENTS
 from groundplan.testing.account import Account
 from groundplan.testing.platform import free_port
 
 START_SECONDS = 60.0
 RABBITMQ = Path("/usr/lib/rabbitmq/bin")
+DURABILITY = {
+    "nats": "JetStream: file store, the server's default sync_interval of 2 minutes",
+    "rabbitmq": "RabbitMQ: durable queue, persistent messages",
+}
 _APT_UPDATE = ["apt-get", "update", "-q"]
 _APT_INSTALL = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "rabbitmq-server"]
 
@@ -23,7 +28,7 @@ _APT_INSTALL = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "ra
 @contextmanager
 def nats(folder: Path, say: Say) -> Iterator[str]:
     """JetStream with a file store and the server's own defaults. Raises BenchmarkFailed."""
-    program = ready(folder, "nats", say) / "nats-server"
+    program = ready(folder, REQUIREMENTS / "nats.txt", say) / "nats-server"
     port = free_port()
     with _store(Account(), "nats-") as store:
         command = [str(program), "--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(store)]

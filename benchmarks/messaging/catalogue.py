@@ -1,8 +1,11 @@
 """Who is measured, and how each is run."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from benchmarks.messaging.environments import version
+from benchmarks.common.environments import version
+
+REQUIREMENTS = Path(__file__).parent / "requirements"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Contender:
 SLOW, SLOWEST = 0.3, 0.1
 
 OURS = Contender("groundplan", "ours")
+OURS_CORE = Contender("groundplan, row by Core", "ours", "row-core")
 OURS_ORM = Contender("groundplan, row by the ORM", "ours", "row-orm")
 BARE = Contender("bare loop", "bare_postgresql")
 
@@ -64,7 +68,7 @@ def _peer(
     share: float = 1.0,
 ) -> Contender:
     """In the environment that is named like its package."""
-    name = f"{title} {version(package, package)}{_ON[broker]}{how}"
+    name = f"{title} {version(REQUIREMENTS / f'{package}.txt', package)}{_ON[broker]}{how}"
     return Contender(name, module, kind, environment=package, broker=broker, table=table, share=share)
 
 

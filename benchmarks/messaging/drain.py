@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from benchmarks.common.results import Figure, median, number
 from benchmarks.messaging.bench import Bench
 from benchmarks.messaging.catalogue import NOOP
 from benchmarks.messaging.drained import drained
-from benchmarks.messaging.results import Figure, median, number
 
 FEW, MANY, QUICK_MANY = 10_000, 1_000_000, 100_000
 QUICK_SECONDS, QUICK_LESS = 15.0, 30_000

@@ -6,9 +6,9 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 
+from benchmarks.common.machine import BenchmarkFailed
+from benchmarks.common.processes import Worker
 from benchmarks.messaging.bench import Trial
-from benchmarks.messaging.machine import BenchmarkFailed
-from benchmarks.messaging.processes import Worker
 
 POLL_SECONDS, LAST_SECONDS = 0.02, 0.001
 """Nothing but a file is looked at while handlers run; then the table, often, until its last row is gone."""

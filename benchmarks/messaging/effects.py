@@ -4,8 +4,8 @@ import asyncio
 import time
 from typing import Any
 
-from benchmarks.messaging.machine import BenchmarkFailed
-from benchmarks.messaging.processes import Worker
+from benchmarks.common.machine import BenchmarkFailed
+from benchmarks.common.processes import Worker
 
 POSTGRESQL = """CREATE TABLE effects (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,9 +1,9 @@
 """Part 1, the headline: a handler writes one row in its own transaction, in one worker process."""
 
+from benchmarks.common.results import Figure, median, number
 from benchmarks.messaging import effects
 from benchmarks.messaging.bench import Bench
-from benchmarks.messaging.catalogue import BARE, OURS, OURS_ORM, Contender, peers
-from benchmarks.messaging.results import Figure, median, number
+from benchmarks.messaging.catalogue import BARE, OURS, OURS_CORE, OURS_ORM, Contender, peers
 
 JOBS, QUICK_JOBS = 10_000, 2_000
 SECONDS = 300.0
@@ -13,7 +13,7 @@ OF_BARE, AT_LEAST = 0.7, 2_000.0
 async def measure(bench: Bench, chosen: list[str]) -> list[Figure]:
     bench.say("\n[bold]The fenced path[/]: one row in a transaction of its own")
     beside = [contender for name in chosen for contender in peers()[name]]
-    contenders = [OURS, BARE, *beside, *([] if bench.quick else [OURS_ORM])]
+    contenders = [OURS, BARE, *beside, *([] if bench.quick else [OURS_CORE, OURS_ORM])]
     rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     durability = {each.name: await bench.durability(each.engine, each.broker) for each in contenders}
     for turn in range(bench.rounds):
@@ -39,7 +39,7 @@ def _figure(contender: Contender, rates: dict[str, list[float]], durability: str
     if contender is OURS:
         figure.goal = f">= {OF_BARE:.0%} of bare, >= {AT_LEAST:,.0f}/s"
         figure.met = ours >= OF_BARE * bare and ours >= AT_LEAST
-    if contender in (OURS, OURS_ORM):
+    if contender in (OURS, OURS_CORE, OURS_ORM):
         figure.against, figure.ratio = BARE.name, mine / bare
     elif contender is not BARE:
         figure.against, figure.ratio = OURS.name, mine / ours

@@ -3,11 +3,11 @@
 import asyncio
 import time
 
+from benchmarks.common.machine import cpu_seconds
+from benchmarks.common.results import Figure, median, number
 from benchmarks.messaging.bench import Bench
 from benchmarks.messaging.catalogue import NOOP, NOOP_SQLITE, Contender
 from benchmarks.messaging.drained import drained
-from benchmarks.messaging.machine import cpu_seconds
-from benchmarks.messaging.results import Figure, median, number
 
 SECONDS, QUICK_SECONDS = 10.0, 3.0
 REST_SECONDS = 1.0

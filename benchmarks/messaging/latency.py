@@ -3,10 +3,10 @@
 from contextlib import ExitStack
 from statistics import quantiles
 
+from benchmarks.common.machine import cores
+from benchmarks.common.results import Figure, median, number
 from benchmarks.messaging.bench import Bench
 from benchmarks.messaging.catalogue import NOOP, NOOP_SQLITE, Contender
-from benchmarks.messaging.machine import cores
-from benchmarks.messaging.results import Figure, median, number
 
 RATE = 50
 SECONDS, QUICK_SECONDS = 20, 3

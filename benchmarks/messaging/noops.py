@@ -1,10 +1,10 @@
 """Part 2: 10,000 jobs that do nothing, from the first handler's start until the queue is empty."""
 
+from benchmarks.common.results import Figure, median, number
 from benchmarks.messaging import catalogue as who
 from benchmarks.messaging.bench import Bench
 from benchmarks.messaging.catalogue import Contender
 from benchmarks.messaging.drained import drained
-from benchmarks.messaging.results import Figure, median, number
 
 JOBS, QUICK_JOBS = 10_000, 5_000
 SECONDS = 120.0

@@ -2,9 +2,9 @@
 
 import json
 
+from benchmarks.common.results import Figure, median, number
 from benchmarks.messaging.bench import Bench
 from benchmarks.messaging.catalogue import NOOP, NOOP_SQLITE, Contender
-from benchmarks.messaging.results import Figure, median, number
 
 TRANSACTIONS, QUICK_TRANSACTIONS = 3_000, 300
 SECONDS = 300.0

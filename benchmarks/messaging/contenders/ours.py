@@ -6,13 +6,13 @@ import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from benchmarks.messaging.app import DoNothing, WriteRow, WriteRowOrm, app
+from benchmarks.messaging.app import DoNothing, WriteRow, WriteRowCore, WriteRowOrm, app
 from benchmarks.messaging.contenders.task import NOTE, Task
 from groundplan.testing.app import RunningApp, running
 from groundplan.wiring import Role
 
 BATCH = 500
-JOBS = {"row": WriteRow, "row-orm": WriteRowOrm, "noop": DoNothing}
+JOBS = {"row": WriteRow, "row-core": WriteRowCore, "row-orm": WriteRowOrm, "noop": DoNothing}
 SETTINGS = ("DATABASE_URL", "DATABASE_POOL_SIZE", "QUEUE_URL", "SECRET_KEY", "WORKER_SLOTS")
 
 

@@ -11,11 +11,6 @@ _JOURNAL = Sql("SELECT journal_mode AS value FROM pragma_journal_mode")
 _SYNCHRONOUS = Sql("SELECT synchronous AS value FROM pragma_synchronous")
 _LEVELS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
 
-BROKERS = {
-    "nats": "JetStream: file store, the server's default sync_interval of 2 minutes",
-    "rabbitmq": "RabbitMQ: durable queue, persistent messages",
-}
-
 
 def of_postgresql(server: PostgresServer) -> str:
     shown = ", ".join(f"{name}={server.run(f'SHOW {name}')}" for name in _SETTINGS)

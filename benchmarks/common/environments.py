@@ -5,20 +5,19 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.messaging.machine import BenchmarkFailed
-
-REQUIREMENTS = Path(__file__).parent / "requirements"
+from benchmarks.common.machine import BenchmarkFailed
 
 Say = Callable[[str], None]
 
 
-def ready(folder: Path, name: str, say: Say) -> Path:
-    """The programs' folder of the environment ``name``, made now if need be.
+def ready(folder: Path, requirements: Path, say: Say) -> Path:
+    """The programs' folder of the environment named like the file ``requirements``, made now if need be.
 
     Raises:
         BenchmarkFailed: it cannot be installed.
     """
-    requirements, place = REQUIREMENTS / f"{name}.txt", folder / "venvs" / name
+    name = requirements.stem
+    place = folder / "venvs" / name
     wanted, stamp = requirements.read_text(), place / "installed"
     if not stamp.is_file() or stamp.read_text() != wanted:
         say(f"Installing {name}: {len(wanted.split())} pinned packages into {place}")
@@ -27,13 +26,13 @@ def ready(folder: Path, name: str, say: Say) -> Path:
     return place / "bin"
 
 
-def version(name: str, package: str) -> str:
-    """The pinned version of ``package`` in the environment ``name``."""
-    for line in (REQUIREMENTS / f"{name}.txt").read_text().splitlines():
+def version(requirements: Path, package: str) -> str:
+    """The pinned version of ``package`` in the file ``requirements``."""
+    for line in requirements.read_text().splitlines():
         pinned, _, rest = line.partition("==")
         if pinned.partition("[")[0] == package:
             return rest.split()[0]
-    raise LookupError(f"{package} is not in {name}.txt")
+    raise LookupError(f"{package} is not in {requirements.name}")
 
 
 def _install(name: str, requirements: Path, place: Path) -> None:

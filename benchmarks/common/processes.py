@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from benchmarks.messaging.machine import BenchmarkFailed, bind
+from benchmarks.common.machine import BenchmarkFailed, bind
 
 STOP_SECONDS = 15.0
 ROOT = Path(__file__).parents[2]

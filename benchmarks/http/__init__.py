@@ -1,0 +1,1 @@
+"""What a request costs, beside what a user would pick instead: `make bench-http`."""
