@@ -119,12 +119,13 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     )
     log = make_logger(settings.log_level, sys.stdout, [telemetry_store], pretty=pretty)
     route_library_logs(log)
+    access = AccessLines(sys.stdout, pretty=pretty)
     telemetry = Telemetry(
         [telemetry_store],
         metrics,
         slow_ms=settings.trace_slow_ms,
         sample=settings.trace_sample,
-        access=AccessLines(sys.stdout, pretty=pretty) if settings.log_level in ("debug", "info") else None,
+        access=access if settings.log_level in ("debug", "info") else None,
     )
     assembly = assemble(app)
     database = open_database(settings, exclusive=True, log=log)
@@ -135,7 +136,7 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     )
     calls = Calls(services)
     health = services.registry[Health]
-    opened: list[Any] = [telemetry_store, database, outbound, parts.customers, parts.cache, parts.objects.store]
+    opened: list[Any] = [access, telemetry_store, database, outbound, parts.customers, parts.cache, parts.objects.store]
     opened += [parts.mail.transport, parts.payments.gateway, parts.analytics, _Subscriptions(database, services.outbox)]
     if role in ("worker", "all"):
         opened.append(_worker(settings, services, calls, telemetry, metrics, parts.broker))

@@ -5,7 +5,11 @@ import os
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
+import pytest
+
 from groundplan.telemetry import AccessLines
+from groundplan.telemetry.pipeline import FLUSH_LINES
+from groundplan.testing.app import until
 from tests.telemetry.kept import START, request
 
 DONE_AT = datetime.fromtimestamp(START / 1_000_000, UTC) + timedelta(microseconds=5_250)
@@ -62,3 +66,19 @@ def test_a_path_that_is_no_text_is_written_all_the_same() -> None:
     out = StringIO()
     AccessLines(out).write(request(path="/\ud800"))
     assert json.loads(out.getvalue())["path"] == "/?"
+
+
+@pytest.mark.anyio
+async def test_lines_are_written_together_and_none_is_left_behind() -> None:
+    out = StringIO()
+    lines = AccessLines(out)
+    for _ in range(3):
+        lines.write(request())
+    assert out.getvalue() == "", "they wait for each other"
+    await until(lambda: out.getvalue().count("\n") == 3)
+    lines.write(request())
+    await lines.close()
+    assert out.getvalue().count("\n") == 4
+    for _ in range(FLUSH_LINES):
+        lines.write(request())
+    assert out.getvalue().count("\n") == 4 + FLUSH_LINES, "so many are written at once"

@@ -1,7 +1,9 @@
 """The end of a request or handler: what is kept, one access line, the metrics."""
 
+import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, TextIO
 
@@ -12,6 +14,9 @@ from groundplan.core.redaction import HIDDEN, is_secret, redact
 from groundplan.telemetry.metrics import Metrics
 from groundplan.telemetry.plain import printable, text
 from groundplan.telemetry.spans import SpanRecord
+
+FLUSH_SECONDS = 0.05
+FLUSH_LINES = 500
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MOST_NAMES = 5_000
@@ -207,24 +212,44 @@ class _AccessLine(msgspec.Struct, omit_defaults=True):
 
 
 class AccessLines:
-    """One JSON line per request or handler, encoded by msgspec: a fifth of the cost of a general logger."""
+    """One JSON line per request or handler, encoded by msgspec and written many at a time: a line costs microseconds.
+
+    A part of the process: lines that wait, a twentieth of a second at most, are written when it closes.
+    """
 
     def __init__(self, stream: TextIO | None = None, *, pretty: bool = False) -> None:
-        """``pretty`` writes short lines for a person at a terminal."""
+        """``pretty`` writes short lines for a person at a terminal, at once."""
         self._stream = stream or sys.stdout
         self._pretty = pretty
         self._encode = msgspec.json.Encoder().encode
+        self._waiting: list[str] = []
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        self.flush()
 
     def write(self, done: RequestRecord) -> None:
         if not (done.path.isascii() and done.error.isascii()):
             done = done._replace(path=text(done.path), error=text(done.error))
         at = datetime.fromtimestamp((done.start_us + done.duration_us) / 1_000_000, UTC)
-        line = self._short(at, done) if self._pretty else self._json(at, done)
-        try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            return  # a closed pipe must not fail the request
+        self._waiting.append(self._short(at, done) if self._pretty else self._json(at, done))
+        if self._pretty or len(self._waiting) >= FLUSH_LINES:
+            self.flush()
+        elif len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+            except RuntimeError:  # nothing would come back to it
+                self.flush()
+
+    def flush(self) -> None:
+        """Writes the lines that wait. A closed pipe must not fail the request."""
+        lines, self._waiting = self._waiting, []
+        if lines:
+            with suppress(OSError, ValueError):
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
 
     def _json(self, at: datetime, done: RequestRecord) -> str:
         return self._encode(
