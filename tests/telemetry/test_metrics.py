@@ -16,6 +16,8 @@ def test_the_names_and_labels() -> None:
     metrics.dead_letters_oldest.set(60)
     metrics.gave_up.labels("orders.send_receipt", "invalid").inc()
     metrics.cache.labels("hit").inc()
+    metrics.redis_up.labels("cache").set(1)
+    metrics.rate_limits.labels("allowed").inc()
     metrics.telemetry_dropped.inc(2)
     families = text_string_to_metric_families(metrics.render().decode())
     samples = {sample.name: sample.labels for family in families for sample in family.samples}
@@ -31,6 +33,8 @@ def test_the_names_and_labels() -> None:
         "groundplan_dead_letters_oldest_seconds": set(),
         "groundplan_dead_letters_total": {"handler", "reason"},
         "groundplan_cache_requests_total": {"result"},
+        "groundplan_redis_up": {"use"},
+        "groundplan_rate_limit_decisions_total": {"result"},
         "groundplan_telemetry_dropped_total": set(),
     }
 

@@ -1,6 +1,7 @@
 """Floor 5: Feature, App, Context: all that business code sees."""
 
 from groundplan.app.application import App
+from groundplan.app.cached import cached
 from groundplan.app.context import Context
 from groundplan.app.feature import Feature, Objective
 from groundplan.app.page import Page, Redirect
@@ -27,4 +28,5 @@ __all__ = [
     "Snooze",
     "Tick",
     "Unique",
+    "cached",
 ]

@@ -1,4 +1,4 @@
-"""Prometheus metrics on a registry of our own: of requests, handlers, the queue and the cache."""
+"""Prometheus metrics on a registry of our own: of requests, handlers, the queue, the cache and limits."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -43,6 +43,15 @@ class Metrics:
             "groundplan_dead_letters", "Messages that gave up.", ("handler", "reason"), registry=self.registry
         )
         self.cache = Counter("groundplan_cache_requests", "Cache look-ups.", ("result",), registry=self.registry)
+        self.redis_up = Gauge(
+            "groundplan_redis_up",
+            "1 while Redis answers; no sample where none is used.",
+            ("use",),
+            registry=self.registry,
+        )
+        self.rate_limits = Counter(
+            "groundplan_rate_limit_decisions", "Decisions on limits.", ("result",), registry=self.registry
+        )
         self.telemetry_dropped = Counter(
             "groundplan_telemetry_dropped", "Records given up because the store was behind.", registry=self.registry
         )
