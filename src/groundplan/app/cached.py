@@ -1,7 +1,7 @@
 """Reads that the cache answers: a decorator for functions that take the context first."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from functools import lru_cache, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
@@ -12,8 +12,7 @@ from groundplan.core.errors import ConfigurationError, Unauthenticated
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Read = Callable[Concatenate[Context, P], Awaitable[R]]
-Said = Callable[..., Any]
+Read = Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]
 
 
 def cached(
