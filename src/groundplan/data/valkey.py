@@ -50,6 +50,10 @@ class Link:
         self._scripts: dict[str, AsyncScript] = {}
 
     @property
+    def is_up(self) -> bool:
+        return self._is_up
+
+    @property
     def runs_on(self) -> str:
         parts = urlsplit(self._url)
         return f"Redis or Valkey, {parts.hostname}:{parts.port or 6379}"

@@ -1,9 +1,10 @@
 """The cache in Redis or Valkey, with a level in this process before it, which a channel keeps current."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 from redis.asyncio.client import PubSub
 
@@ -39,17 +40,17 @@ class RedisCache:
         self._near = near
         self._prefix = f"{app}:cache"
         self._hears = False
-        self._hearing: asyncio.Task[None] | None = None
+        self._tasks = set[asyncio.Task[None]]()
         self._pending: dict[tuple[str, str], int] = {}
         self._told = 0
         self._delivery = asyncio.Lock()
-        self._delivering: asyncio.Task[None] | None = None
+        self._is_delivering = False
 
     async def open(self) -> None:
-        self._hearing = asyncio.create_task(self._hear())
+        self._in_background(self._hear())
 
     async def close(self) -> None:
-        tasks = [task for task in (self._hearing, self._delivering) if task is not None]
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -75,7 +76,14 @@ class RedisCache:
     async def claim(self, address: Address, lease: float) -> Claim | Kept | None:
         near = await self._near.stamp(address)
         await self._deliver()
-        answer = await self._link.run(CLAIM, self._keys(address), [int(lease * 1000), " ".join(address.tags)])
+        word, asked = f"x{uuid4().hex}", self._link.is_up
+        try:
+            arguments = [int(lease * 1000), " ".join(address.tags), word]
+            answer = await self._link.run(CLAIM, self._keys(address), arguments)
+        except BaseException:
+            if asked:
+                self._in_background(self._abandon(address, word, lease))
+            raise
         if isinstance(answer, int):
             return Claim(address, answer) if answer else None
         return await self._read(near, answer)
@@ -107,8 +115,19 @@ class RedisCache:
         try:
             await self._deliver()
         except Unavailable:
-            if self._delivering is None or self._delivering.done():
-                self._delivering = asyncio.create_task(self._deliver_later())
+            if not self._is_delivering:
+                self._is_delivering = True
+                self._in_background(self._deliver_later())
+
+    async def _abandon(self, address: Address, word: str, lease: float) -> None:
+        """A claim whose answer never came may have been given all the same: nobody is to wait for its end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(lease):
+                while True:
+                    with suppress(Unavailable):
+                        await self._link.run(RELEASE, [self._lock(address)], [word])
+                        return
+                    await asyncio.sleep(PAUSE)
 
     async def _deliver(self) -> None:
         """Nothing is read before what this process knows to be outdated is known to the server."""
@@ -132,6 +151,7 @@ class RedisCache:
             await asyncio.sleep(PAUSE)
             with suppress(Unavailable):
                 await self._deliver()
+        self._is_delivering = False
 
     async def _read(self, near: Claim, answer: Any) -> Kept | None:
         if answer is None:
@@ -175,6 +195,11 @@ class RedisCache:
                     await self._near.invalidate("", tags) if tags else self._near.forget()
         finally:
             self._hears = False
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _keys(self, address: Address) -> list[str]:
         return [self._entry(address), self._lock(address), self._scope(address.scope)]

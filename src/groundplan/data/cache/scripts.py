@@ -1,8 +1,9 @@
 """What the cache asks of the server in one step each, as Lua.
 
 An entry is a hash: ``v`` its value, ``f`` until when it is fresh (milliseconds of the server's clock), ``n`` the
-number of its claim, ``m`` its tags. A lock holds the number of a claim. A scope is a sorted set of tags by the number
-of their last invalidation, together with ``seq``, the last number given, and ``floor``: claims up to it are outdated.
+number of its claim, ``m`` its tags. A lock holds the number of a claim and a word of its own. A scope is a sorted set
+of tags by the number of their last invalidation, together with ``seq``, the last number given, and ``floor``: claims
+up to it are outdated.
 All of a scope is in one key, so that a server that evicts loses all of it or nothing; a new one starts above the old.
 """
 
@@ -20,6 +21,10 @@ local function next_number(scope)
   end
   redis.call('PEXPIRE', scope, 604800000)
   return tonumber(redis.call('ZINCRBY', scope, 1, 'seq'))
+end
+
+local function number_of(held)
+  return held and tonumber(string.match(held, '^%d+'))
 end
 
 local function is_current(scope, number, tags)
@@ -49,10 +54,10 @@ CLAIM = f"""{_COMMON}
 local entry, lock, scope, lease, tags = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), ARGV[2]
 local kept = read(entry, scope)
 if kept and kept[2] > 0 then return kept end
-local held = redis.call('GET', lock)
-if held and is_current(scope, tonumber(held), tags) then return 0 end
+local held = number_of(redis.call('GET', lock))
+if held and is_current(scope, held, tags) then return 0 end
 local number = next_number(scope)
-redis.call('SET', lock, string.format('%.0f', number), 'PX', lease)
+redis.call('SET', lock, string.format('%.0f', number) .. ' ' .. ARGV[3], 'PX', lease)
 return number
 """
 """Keys: entry, lock, scope. Answers as GET does, or the number of the claim, or 0 while another fills."""
@@ -64,8 +69,7 @@ return next_number(KEYS[1])
 
 KEEP = f"""{_COMMON}
 local entry, lock, scope, number, tags = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), ARGV[2]
-local held = redis.call('GET', lock)
-if held and tonumber(held) == number then redis.call('DEL', lock) end
+if number_of(redis.call('GET', lock)) == number then redis.call('DEL', lock) end
 if not is_current(scope, number, tags) then return 0 end
 local before = redis.call('HGET', entry, 'n')
 if before and tonumber(before) > number then return 0 end
@@ -75,10 +79,13 @@ return 1
 """
 """Keys: entry, lock, scope. Answers whether it was kept."""
 
-RELEASE = """
+RELEASE = f"""{_COMMON}
 local held = redis.call('GET', KEYS[1])
-if held and tonumber(held) == tonumber(ARGV[1]) then redis.call('DEL', KEYS[1]) end
+if held and (number_of(held) == tonumber(ARGV[1]) or string.match(held, '%S+$') == ARGV[1]) then
+  redis.call('DEL', KEYS[1])
+end
 """
+"""Key: lock. Ends it by its number, or by its word where nobody learnt the number."""
 
 INVALIDATE = f"""{_COMMON}
 local scope, channel, most = KEYS[1], ARGV[1], tonumber(ARGV[2])
