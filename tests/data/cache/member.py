@@ -3,11 +3,13 @@
     python -m tests.data.cache.member URL APP FOLDER LEASE
 
 ``read KEY VALUE COUNT`` reads that often at once, with a fill of VALUE that notes itself in FOLDER/fills and waits
-until FOLDER/gate is there; ``forget TAG`` invalidates. Each answers with one line of JSON.
+until FOLDER/gate is there; ``forget TAG`` invalidates. Each answers with one line of JSON. FOLDER/claims has a line
+with its process for each answer to a claim.
 """
 
 import asyncio
 import json
+import os
 import random
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from uuid import UUID
 
 from groundplan.core.clock import SystemClock
 from groundplan.data.cache.memory import MemoryCache
+from groundplan.data.cache.port import Address, Claim, Kept
 from groundplan.data.cache.read_through import Cache
 from groundplan.data.cache.redis import RedisCache
 from groundplan.data.valkey import Link
@@ -23,14 +26,26 @@ from groundplan.testing.app import until
 TAG = "a"
 
 
-def note(folder: Path, value: str) -> None:
-    with (folder / "fills").open("a") as fills:
-        fills.write(f"{value}\n")
+def note(file: Path, value: str) -> None:
+    with file.open("a") as noted:
+        noted.write(f"{value}\n")
+
+
+class TellingCache(RedisCache):
+    """Notes the answers to its claims."""
+
+    claims: Path
+
+    async def claim(self, address: Address, lease: float) -> Claim | Kept | None:
+        answer = await super().claim(address, lease)
+        note(self.claims, str(os.getpid()))
+        return answer
 
 
 async def main(url: str, app: str, folder: Path, lease: float) -> None:
     link = Link(url, deadline=5.0)
-    store = RedisCache(link, MemoryCache(SystemClock(), max_entries=10_000, max_bytes=10**8), app)
+    store = TellingCache(link, MemoryCache(SystemClock(), max_entries=10_000, max_bytes=10**8), app)
+    store.claims = folder / "claims"
     cache = Cache(store, app=app, version="1", random=random.Random(7), lease=lease)
     mine = cache.bind(UUID(int=1))
     await link.open()
@@ -39,7 +54,7 @@ async def main(url: str, app: str, folder: Path, lease: float) -> None:
 
     async def read(key: str, value: str) -> str:
         async def fill() -> str:
-            note(folder, value)
+            note(folder / "fills", value)
             await until((folder / "gate").exists, seconds=3600)
             return value
 

@@ -187,6 +187,7 @@ async def test_a_claim_whose_answer_never_came_holds_nobody_up(
     other = process()
     await other.open()
     await other.until_up()
+    assert await one.read("first", "one") == "one"
     claiming = asyncio.create_task(one.store.claim(one.address("n"), 600))
     server.freeze()
     await asyncio.wait([claiming])
@@ -249,10 +250,16 @@ async def test_too_many_to_tell_one_by_one_outdate_everything(server: Server, on
     await until(anew)
 
 
-async def test_a_channel_that_broke_leaves_nothing_near(server: Server, one: Process) -> None:
+async def test_a_channel_that_broke_leaves_nothing_near(
+    server: Server, one: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "NEAR_SECONDS", 3600)
     await one.read()
+    assert one.store._near._entries
     await asyncio.to_thread(server.stop)
     await until(lambda: not one.store._hears)
+    with pytest.raises(Unavailable):
+        await one.store.get(one.address("n"))
     await asyncio.to_thread(server.start)
     await one.until_up()
 

@@ -66,8 +66,16 @@ class Members:
 
     @property
     def fills(self) -> list[str]:
-        fills = self._folder / "fills"
-        return fills.read_text().split() if fills.exists() else []
+        return self._noted("fills")
+
+    @property
+    def claims(self) -> list[str]:
+        """The processes whose claims were answered."""
+        return self._noted("claims")
+
+    def _noted(self, name: str) -> list[str]:
+        file = self._folder / name
+        return file.read_text().split() if file.exists() else []
 
     def open_gate(self) -> None:
         (self._folder / "gate").touch()
@@ -85,7 +93,7 @@ async def test_a_thousand_in_each_of_three_processes_are_one_fill(members: Membe
     three = await members.start(3)
     for number, member in enumerate(three):
         member.tell(f"read cold value-{number} 1000")
-    await until(lambda: bool(members.fills))
+    await until(lambda: set(members.claims) == {f"{member.process.pid}" for member in three})
     members.open_gate()
     answers = [await member.answer() for member in three]
 

@@ -1,5 +1,6 @@
 """Coordination in Valkey: the suite, and what two processes share."""
 
+import time
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 from groundplan.data.coordination.port import Coordination
 from groundplan.data.coordination.redis import RedisCoordination
 from groundplan.data.valkey import Link
+from groundplan.testing.app import until
 from groundplan.testing.coordination_suite import CoordinationSuite
 from groundplan.testing.servers import ValkeyServer
 
@@ -38,6 +40,23 @@ async def test_processes_share_what_they_take(link: Link, valkey: ValkeyServer) 
     assert lock is not None and await other.acquire(name, 60) is None
     assert await other.release(lock)
     await beside.close()
+
+
+async def test_nothing_comes_back_before_a_window_has_passed(link: Link) -> None:
+    engine, window = RedisCoordination(link, "test"), 0.5
+
+    async def waited() -> float:
+        """Not less than the time between what was taken on the server."""
+        subject, before = uuid4().hex, time.monotonic()
+
+        async def taken() -> bool:
+            return (await engine.take(subject, 1, window)).allowed
+
+        assert await taken()
+        await until(taken)
+        return time.monotonic() - before
+
+    assert all([await waited() >= window for _ in range(3)])
 
 
 async def test_a_server_that_lost_the_last_token_gives_a_higher_one(link: Link) -> None:
