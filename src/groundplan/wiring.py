@@ -24,6 +24,8 @@ from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.core.clock import Clock, SystemClock, system_random
 from groundplan.core.errors import ConfigurationError
 from groundplan.data.cache.read_through import Cache
+from groundplan.data.coordination.limits import RateLimits
+from groundplan.data.coordination.port import Coordination
 from groundplan.data.database.database import Database
 from groundplan.data.database.migrate import PLATFORM, History
 from groundplan.data.objects.port import Objects
@@ -60,6 +62,9 @@ Role = Literal["web", "api", "worker", "all"]
 
 ADAPTERS = {
     "cache": "groundplan.data.cache.memory:MemoryCache",
+    "shared cache": "groundplan.data.cache.redis:RedisCache",
+    "coordination": "groundplan.data.coordination.memory:MemoryCoordination",
+    "shared coordination": "groundplan.data.coordination.redis:RedisCoordination",
     "objects": "groundplan.data.objects.folder:FolderStore",
     "mail": "groundplan.integrations.mail.inbox:MailInbox",
     "payments": "groundplan.integrations.payments.sandbox:SandboxGateway",
@@ -136,7 +141,8 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     )
     calls = Calls(services)
     health = services.registry[Health]
-    opened: list[Any] = [access, telemetry_store, database, outbound, parts.customers, parts.cache, parts.objects.store]
+    opened: list[Any] = [access, telemetry_store, database, outbound, parts.customers, *parts.redis, services.cache]
+    opened += [parts.coordination, parts.objects.store]
     opened += [parts.mail.transport, parts.payments.gateway, parts.analytics, _Subscriptions(database, services.outbox)]
     if role in ("worker", "all"):
         opened.append(_worker(settings, services, calls, telemetry, metrics, parts.broker))
@@ -161,8 +167,19 @@ class _Parts:
         self.database, self.clock, self.metrics, self.outbound, self.log = database, clock, metrics, outbound, log
         policy = policy_of(settings.customer_urls, settings.customer_urls_denied)
         self.customers = CustomerHttp(clock, metrics, policy=policy)
+        self.redis = [] if settings.redis_url is None else [_redis_link(settings, metrics)]
         self.cache = load(ADAPTERS["cache"])(
             clock, max_entries=settings.cache_max_entries, max_bytes=settings.cache_max_bytes
+        )
+        self.coordination = local = load(ADAPTERS["coordination"])(clock)
+        for link in self.redis:
+            self.cache = load(ADAPTERS["shared cache"])(link, self.cache, app)
+            self.coordination = load(ADAPTERS["shared coordination"])(link, app)
+        self.limits = RateLimits(
+            self.coordination,
+            local,
+            outage_share=settings.rate_limit_outage_share,
+            observe=lambda outcome: metrics.rate_limits.labels(outcome).inc(),
         )
         signer = UrlSigner(settings.derived_key("signed urls"), clock)
         self.objects = Objects(load(ADAPTERS["objects"])(path_of(settings.object_storage), signer))
@@ -199,6 +216,17 @@ def _broker(settings: Settings, app: str) -> Broker | None:
     return broker
 
 
+def _redis_link(settings: Settings, metrics: Metrics) -> Any:
+    """Raises ConfigurationError where its client library is not installed."""
+    try:
+        from groundplan.data.valkey import Link
+    except ImportError as error:
+        raise ConfigurationError(
+            "REDIS_URL is set, and its client is not installed: pip install 'groundplan[redis]'."
+        ) from error
+    return Link(settings.redis_url or "", told=lambda is_up: metrics.redis_up.labels("cache").set(is_up))
+
+
 def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_store: Any, *, remote: bool) -> Services:
     database, clock = parts.database, parts.clock
     faults = Faults(assembly.faults, parts.flags, parts.overrides, allowed=settings.env != "prod")
@@ -216,6 +244,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         queries,
         parts.customers,
         Passwords(),
+        parts.limits,
         Sessions(database, clock),
         DeadLetters(database, assembly.handlers),
         DeadLetterGroups(database),
@@ -254,7 +283,9 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
         users=users,
         idempotency=Idempotency(database.dialect),
         remote=_remote(settings, parts.outbound, clock) if remote else None,
-        registry={Mailbox: parts.mail.transport} | {type(service): service for service in registered},
+        registry={Mailbox: parts.mail.transport}
+        | {Coordination: parts.coordination}
+        | {type(service): service for service in registered},
     )
 
 
@@ -294,7 +325,7 @@ def _checks(settings: Settings, parts: _Parts, telemetry_store: Any) -> list[Che
 
     return [
         check("Database", parts.database.runs_on, database, critical=True),
-        check("Cache", "In process", parts.cache.ping),
+        check("Cache", parts.redis[0].runs_on if parts.redis else "In process", parts.cache.ping),
         check("Queue", _queue_runs_on(settings, parts), parts.broker.ping if parts.broker else database),
         check("Objects", "A folder, var/objects", parts.objects.store.ping),
         check("Payments", "Sandbox gateway", parts.payments.gateway.ping),

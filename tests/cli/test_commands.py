@@ -53,7 +53,7 @@ def test_config_show_hides_secrets_and_names_origins(groundplan: Command) -> Non
 
 def test_config_check_says_everything_at_once(groundplan: Command) -> None:
     assert groundplan("config", "check").returncode == 0
-    wrong = groundplan("config", "check", APP_PORT="abc", LOG_LEVEL="loud", REDIS_URL="redis://localhost")
+    wrong = groundplan("config", "check", APP_PORT="abc", LOG_LEVEL="loud", REDIS_URL="memcached://localhost")
     assert wrong.returncode == 2
     assert all(name in wrong.stderr for name in ("APP_PORT", "LOG_LEVEL", "REDIS_URL"))
     insecure = groundplan("config", "check", APP_ENV="prod")

@@ -6,8 +6,10 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from groundplan.core.errors import Invalid, NotFound
+from groundplan.core.errors import Conflict, Invalid, NotFound
 from shop.catalog.products import Sort, get_product, list_departments, list_products
+from shop.orders.api import place_order
+from shop.orders.views import LineOrder, PlaceOrder
 from tests.shop.conftest import Stores
 
 pytestmark = pytest.mark.anyio
@@ -125,3 +127,26 @@ async def test_another_stores_products_are_not_there(stores: Stores) -> None:
             await ctx.api(get_product, product_id=product_id)
     there = await stores.visitor(stores.riverside).api(get_product, product_id=theirs)
     assert there.title == "Riverside apples"
+
+
+async def test_lists_follow_an_order_at_once(stores: Stores) -> None:
+    apples, pears = await stores.product("Apples", stock=2), await stores.product("Pears", stock=9)
+    theirs = await stores.product("Riverside apples", tenant=stores.riverside)
+    assert await _in_stock(stores) == {apples, pears}
+    with pytest.raises(Conflict):
+        await _order(stores, apples, 3)
+    await stores.rows("UPDATE products SET stock = 0 WHERE id = :id", id=pears)
+    assert await _in_stock(stores) == {apples, pears}, "a refused order forgets nothing"
+
+    await _order(stores, apples, 2)
+    assert await _in_stock(stores) == set()
+    page = await stores.visitor(stores.riverside).api(list_products)
+    assert [product.id for product in page.items] == [theirs]
+
+
+async def _in_stock(stores: Stores) -> set[UUID]:
+    return {product.id for product in (await stores.visitor().api(list_products, in_stock=True)).items}
+
+
+async def _order(stores: Stores, product_id: UUID, quantity: int) -> None:
+    await stores.as_("mara").api(place_order, data=PlaceOrder(lines=[LineOrder(product_id, quantity)]))

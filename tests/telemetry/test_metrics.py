@@ -22,6 +22,8 @@ def test_the_names_and_labels() -> None:
     metrics.outside_retries.labels("Payments").inc()
     metrics.outside_retries_withheld.labels("Payments").inc()
     metrics.outside_breakers.labels("Payments", "open").set(1)
+    metrics.redis_up.labels("cache").set(1)
+    metrics.rate_limits.labels("allowed").inc()
     metrics.telemetry_dropped.inc(2)
     families = text_string_to_metric_families(metrics.render().decode())
     samples = {sample.name: sample.labels for family in families for sample in family.samples}
@@ -44,6 +46,8 @@ def test_the_names_and_labels() -> None:
         "groundplan_outside_retries_total": {"component"},
         "groundplan_outside_retries_withheld_total": {"component"},
         "groundplan_outside_breakers": {"component", "state"},
+        "groundplan_redis_up": {"use"},
+        "groundplan_rate_limit_decisions_total": {"result"},
         "groundplan_telemetry_dropped_total": set(),
     }
 

@@ -1,6 +1,7 @@
 """Floor 5: Feature, App, Context: all that business code sees."""
 
 from groundplan.app.application import App
+from groundplan.app.cached import cached
 from groundplan.app.caching import Public
 from groundplan.app.context import Context
 from groundplan.app.feature import Feature, Objective
@@ -29,4 +30,5 @@ __all__ = [
     "Snooze",
     "Tick",
     "Unique",
+    "cached",
 ]

@@ -20,7 +20,7 @@ from groundplan.core.errors import (
     TransactionMissing,
     Unauthenticated,
 )
-from groundplan.data.cache.read_through import TenantCache
+from groundplan.data.cache.tenant import TenantCache
 from groundplan.data.database.uow import Reader, Transaction
 from groundplan.data.objects.port import Objects
 from groundplan.integrations.mail.port import Mail
@@ -117,6 +117,10 @@ class Context:
         self._derived.append(derived)
         return derived
 
+    def apart(self) -> "Context":
+        """The same tenant and user in a unit of work of its own, for reading that may outlive this one."""
+        return Context(self._services, self._calls, tenant=self._tenant, user=self.user, system=self.system)
+
     # State
 
     @property
@@ -132,6 +136,10 @@ class Context:
         if self._transaction is None:
             raise TransactionMissing("This writes, so it needs a transaction: use `async with ctx.transaction()`.")
         return self._transaction
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._transaction is not None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -192,7 +200,7 @@ class Context:
 
     @property
     def cache(self) -> TenantCache:
-        return self._services.cache.bind(self.tenant.id)
+        return self._services.cache.bind(self.tenant.id, lambda: self._transaction)
 
     def render_page(self) -> None:
         """From here on this is a page, which has no database: it calls the API."""

@@ -56,7 +56,9 @@ async def reply(
         return Made.now(await make(), media_type, context.now())
 
     address = f"http {scope['path']}?{scope['query_string'].decode('latin-1')}"
-    made = await context.cache.read_through(address, fill, ttl=cache.seconds, type=Made)
+    made = await context.cache.read_through(
+        address, fill, ttl=cache.seconds, stale=cache.stale, tags=cache.tags, type=Made
+    )
     scope[_CONTROL] = cache.control.encode()
     headers = {"etag": made.etag, "last-modified": format_datetime(made.at, usegmt=True), "vary": VARY}
     if _has_it(request_headers, made):

@@ -52,7 +52,19 @@ VARIABLES = (
         "The same database as the owner of its tables, for groundplan migrate. Not set: DATABASE_URL.",
     ),
     Variable("database_pool_size", "DATABASE_POOL_SIZE", whole(1, 1000), "Most connections of a process.", "10"),
-    Variable("redis_url", "REDIS_URL", redis_url, "A shared cache: not supported yet, each process has its own."),
+    Variable(
+        "redis_url",
+        "REDIS_URL",
+        redis_url,
+        "Redis or Valkey for cache, limits and locks. Not set: each process its own.",
+    ),
+    Variable(
+        "rate_limit_outage_share",
+        "RATE_LIMIT_OUTAGE_SHARE",
+        number(0, 1),
+        "The share of each rate limit that a process gives by itself while Redis is away.",
+        "0.25",
+    ),
     Variable("cache_max_entries", "CACHE_MAX_ENTRIES", whole(1, 10**9), "Most entries of a process's cache.", "10000"),
     Variable("cache_max_bytes", "CACHE_MAX_BYTES", whole(1, 10**12), "Most bytes of a process's cache.", "67108864"),
     Variable(

@@ -31,6 +31,7 @@ class Settings:
     database_migrate_url: str | None
     database_pool_size: int
     redis_url: str | None
+    rate_limit_outage_share: float
     cache_max_entries: int
     cache_max_bytes: int
     queue_url: str

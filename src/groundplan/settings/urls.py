@@ -118,7 +118,18 @@ def http_url(text: str, root: Path) -> str:
 
 
 def redis_url(text: str, root: Path) -> str:
-    raise Unfit("is not supported yet: leave it out, and each process keeps its own cache in memory")
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        _malformed()
+    if parts.scheme not in ("redis", "rediss") or not host:
+        raise Unfit(
+            "must be the URL of a Redis or Valkey server: redis://host:6379/0, or rediss:// for TLS", show=False
+        )
+    if parts.query or parts.fragment or not re.fullmatch(r"/?\d*", parts.path):
+        raise Unfit("has more than a host, a port and the number of a database, as in redis://host:6379/0", show=False)
+    return text
 
 
 BROKERS = ("nats", "tls", "redis", "rediss", "amqp", "amqps")

@@ -1,4 +1,4 @@
-"""Prometheus metrics on a registry of our own: of requests, handlers, the queue, the cache and calls to peers."""
+"""Prometheus metrics on a registry of our own: of requests, handlers, the queue, the cache, limits and peers."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -49,6 +49,15 @@ class Metrics:
             "groundplan_dead_letters", "Messages that gave up.", ("handler", "reason"), registry=self.registry
         )
         self.cache = Counter("groundplan_cache_requests", "Cache look-ups.", ("result",), registry=self.registry)
+        self.redis_up = Gauge(
+            "groundplan_redis_up",
+            "1 while Redis answers; no sample where none is used.",
+            ("use",),
+            registry=self.registry,
+        )
+        self.rate_limits = Counter(
+            "groundplan_rate_limit_decisions", "Decisions on limits.", ("result",), registry=self.registry
+        )
         self.outside_calls = Counter(
             "groundplan_outside_calls",
             "Attempts to call a peer.",

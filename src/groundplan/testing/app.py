@@ -117,7 +117,7 @@ def _role_of(url: str) -> str | None:
 async def _tenant(process: Process) -> Tenant:
     found = await process.services.database.execute(_FIND_TENANT)
     tenant_id = as_uuid(found[0].id) if found else uuid4()
-    tenant = Tenant(id=tenant_id, slug="tiny", name="Tiny", host="tiny.localhost", brand="")
+    tenant = Tenant(id=tenant_id, slug="tiny", name="Tiny", host="tiny.localhost", brand="", operates=True)
     if found:
         return tenant
     await process.services.database.execute(

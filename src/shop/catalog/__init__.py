@@ -3,6 +3,7 @@
 from shop.catalog.baskets import MOST_LINES, BasketView, Quantity, empty_basket, get_basket
 from shop.catalog.declaration import feature
 from shop.catalog.departments import TITLES as DEPARTMENT_TITLES
+from shop.catalog.freshness import products_changed
 from shop.catalog.models import BasketLine, Product
 from shop.catalog.pricing import Totals, totals
 from shop.catalog.visitor import basket_id_of, visitor_basket
@@ -19,6 +20,7 @@ __all__ = [
     "empty_basket",
     "feature",
     "get_basket",
+    "products_changed",
     "totals",
     "visitor_basket",
 ]

@@ -8,17 +8,18 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 
-from groundplan.app import Context, Public
+from groundplan.app import Context, Public, cached
 from groundplan.core.errors import Invalid, NotFound
 from shop.catalog.declaration import feature
 from shop.catalog.departments import DEPARTMENTS, TITLES, Department
+from shop.catalog.freshness import PRODUCTS
 from shop.catalog.models import Product
 from shop.paging import Cursor, Limit, from_cursor, to_cursor
 
 CACHE_SECONDS = 10.0
-"""How old a list or a count may be. A product's own page and the basket always read the database."""
+"""How long a list or a count is kept. A product's own page and the basket always read the database."""
 
-SHELVES = Public(seconds=10, stale=60)
+SHELVES = Public(seconds=10, stale=60, tags=(PRODUCTS,))
 
 _SEARCH_WORDS = 6
 _COLUMNS: Mapping[str, str] = MappingProxyType({"bought": "bought", "price": "price_cents", "title": "title"})
@@ -67,18 +68,16 @@ class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 @feature.get("/departments", public=True, cache=SHELVES)
+@cached(ttl=CACHE_SECONDS, key="departments", tags=[PRODUCTS], stale=CACHE_SECONDS)
 async def list_departments(ctx: Context) -> list[DepartmentView]:
     """The departments with the number of products in each."""
-
-    async def count() -> list[DepartmentView]:
-        found = await ctx.db.execute(select(Product.department, func.count()).group_by(Product.department))
-        counts = dict(found.all())
-        return [DepartmentView(name=name, title=TITLES[name], products=counts.get(name, 0)) for name in DEPARTMENTS]
-
-    return await ctx.cache.read_through("departments", count, ttl=CACHE_SECONDS, type=list[DepartmentView])
+    found = await ctx.db.execute(select(Product.department, func.count()).group_by(Product.department))
+    counts = dict(found.all())
+    return [DepartmentView(name=name, title=TITLES[name], products=counts.get(name, 0)) for name in DEPARTMENTS]
 
 
 @feature.get("/products", public=True, cache=SHELVES)
+@cached(ttl=CACHE_SECONDS, tags=[PRODUCTS], when=lambda q, **_: not q)
 async def list_products(
     ctx: Context,
     department: Department | Literal[""] = "",
@@ -91,24 +90,17 @@ async def list_products(
     """Products page by page; most bought first, or by `price` or `title`."""
     after = _position(cursor, sort)
     found = _filtered(department, q, in_stock)
-
-    async def read() -> ProductPage:
-        total = await ctx.db.scalar(select(func.count()).select_from(found.subquery()))
-        products = list(await ctx.db.scalars(_ordered(found, sort, after).limit(limit + 1)))
-        seen = after.seen if after else 0
-        more = len(products) > limit
-        last = products[limit - 1] if more else None
-        return ProductPage(
-            items=[view_of(product) for product in products[:limit]],
-            first=seen + 1,
-            total=total or 0,
-            next_cursor=to_cursor(Position(sort, getattr(last, _COLUMNS[sort]), last.id, seen + limit)) if last else "",
-        )
-
-    if q:
-        return await read()
-    key = f"products:{department}:{sort}:{in_stock}:{limit}:{cursor}"
-    return await ctx.cache.read_through(key, read, ttl=CACHE_SECONDS, type=ProductPage)
+    total = await ctx.db.scalar(select(func.count()).select_from(found.subquery()))
+    products = list(await ctx.db.scalars(_ordered(found, sort, after).limit(limit + 1)))
+    seen = after.seen if after else 0
+    more = len(products) > limit
+    last = products[limit - 1] if more else None
+    return ProductPage(
+        items=[view_of(product) for product in products[:limit]],
+        first=seen + 1,
+        total=total or 0,
+        next_cursor=to_cursor(Position(sort, getattr(last, _COLUMNS[sort]), last.id, seen + limit)) if last else "",
+    )
 
 
 @feature.get("/products/{product_id}", public=True)

@@ -11,7 +11,7 @@ from groundplan.app import Context
 from groundplan.core.errors import Conflict, FieldError, Invalid, NotFound, Unauthenticated
 from groundplan.core.ids import uuid7
 from groundplan.data.database.sql import as_instant, microseconds
-from shop.catalog import Product, empty_basket, totals
+from shop.catalog import Product, empty_basket, products_changed, totals
 from shop.orders import feature
 from shop.orders.events import OrderPlaced
 from shop.orders.models import Order, OrderLine
@@ -77,6 +77,7 @@ async def place_order(ctx: Context, data: PlaceOrder) -> OrderView:
     )
     ctx.db.add(order)
     ctx.publish(OrderPlaced(order_id=order.id, number=order.number, total_cents=order.total_cents))
+    await products_changed(ctx)
     ctx.audit("order.place", order.number, total_cents=order.total_cents)
     return view_of(order)
 

@@ -12,11 +12,10 @@ import pytest
 from groundplan.core.context import RequestContext, changed, entered
 from groundplan.core.errors import Misuse, TransactionOpen, Unavailable
 from groundplan.data.cache.memory import MemoryCache
-from groundplan.data.cache.port import CacheStore
-from groundplan.data.cache.read_through import Cache, Outcome, TenantCache
-from groundplan.data.database.database import Database
+from groundplan.data.cache.port import Address, CacheStore, Claim, Kept
+from groundplan.data.cache.read_through import Cache, Outcome
+from groundplan.data.cache.tenant import TenantCache
 from groundplan.testing.clock import ManualClock
-from groundplan.testing.postgres import DatabaseUrls
 
 pytestmark = pytest.mark.anyio
 
@@ -34,17 +33,21 @@ class BrokenEngine(MemoryCache):
 
     down = True
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, address: Address) -> Kept | None:
         self._answer()
-        return await super().get(key)
+        return await super().get(address)
 
-    async def set(self, key: str, value: bytes, ttl: float) -> None:
+    async def claim(self, address: Address, lease: float) -> Claim | Kept | None:
         self._answer()
-        await super().set(key, value, ttl)
+        return await super().claim(address, lease)
 
-    async def delete(self, *keys: str) -> None:
+    async def stamp(self, address: Address) -> Claim:
         self._answer()
-        await super().delete(*keys)
+        return await super().stamp(address)
+
+    async def keep(self, claim: Claim, value: bytes, fresh: float, stale: float = 0.0) -> bool:
+        self._answer()
+        return await super().keep(claim, value, fresh, stale)
 
     def _answer(self) -> None:
         if self.down:
@@ -113,7 +116,7 @@ async def test_typed_values_come_back_typed(mine: TenantCache) -> None:
 
     for _ in range(2):
         assert await mine.read_through("all", fill, ttl=60, type=list[Product]) == [product]
-    await mine.set("one", product, ttl=60)
+    await mine.set("one", product, ttl=60, type=Product)
     assert await mine.get("one", type=Product) == product
 
 
@@ -212,7 +215,7 @@ async def test_tenants_users_and_releases_are_apart(cache: Cache, outcomes: list
 
 async def test_no_key_of_one_tenant_reaches_into_another_namespace(cache: Cache) -> None:
     user = uuid4()
-    await cache.bind(TENANT).for_user(user).set("n", "private", ttl=60)
+    await cache.bind(TENANT).for_user(user).set("n", "private", ttl=60, type=str)
 
     for key in (f"{user}:n", f":{user}:n", f"../{user}:n"):
         assert await cache.bind(TENANT).get(key, type=str) is None
@@ -220,7 +223,7 @@ async def test_no_key_of_one_tenant_reaches_into_another_namespace(cache: Cache)
 
 async def test_lifetimes_are_spread_and_never_longer_than_asked(mine: TenantCache, clock: ManualClock) -> None:
     for number in range(200):
-        await mine.set(str(number), number, ttl=100)
+        await mine.set(str(number), number, ttl=100, type=int)
 
     async def alive() -> int:
         return sum([await mine.get(str(number), type=int) is not None for number in range(200)])
@@ -255,6 +258,21 @@ async def test_a_fill_that_began_before_the_invalidation_is_not_kept(mine: Tenan
     assert await mine.read_through("n", new.fill, ttl=60, type=int) != 1
 
 
+async def test_who_reads_after_the_invalidation_does_not_wait_for_an_older_fill(mine: TenantCache) -> None:
+    old, new = Counter(), Counter()
+    new.fills = 100
+    old.gate.clear()
+    reading = asyncio.create_task(mine.read_through("n", old.fill, ttl=60, type=int, tags=["a"]))
+    await until(lambda: old.fills == 1)
+    await mine.invalidate(tags=["a"])
+    later = [asyncio.create_task(mine.read_through("n", new.fill, ttl=60, type=int, tags=["a"])) for _ in range(9)]
+
+    assert await asyncio.gather(*later) == [101] * 9
+    old.gate.set()
+    assert await reading == 1
+    assert await mine.read_through("n", new.fill, ttl=60, type=int, tags=["a"]) == 101
+
+
 async def test_a_down_engine_is_slower_and_never_wrong(clock: ManualClock, outcomes: list[Outcome]) -> None:
     engine = BrokenEngine(clock, max_entries=10, max_bytes=10**6)
     mine = made(engine, outcomes).bind(TENANT)
@@ -262,17 +280,15 @@ async def test_a_down_engine_is_slower_and_never_wrong(clock: ManualClock, outco
 
     assert [await mine.read_through("n", counter.fill, ttl=60, type=int) for _ in range(2)] == [1, 2]
     assert await mine.get("n", type=int) is None
-    await mine.set("n", 1, ttl=60)
+    await mine.set("n", 1, ttl=60, type=int)
     assert outcomes.count("error") == 6
-    with pytest.raises(Unavailable):
-        await mine.invalidate("n")
 
     engine.down = False
     assert [await mine.read_through("n", counter.fill, ttl=60, type=int) for _ in range(2)] == [3, 3]
 
 
-async def test_what_was_kept_in_another_shape_is_filled_again(mine: TenantCache, cache: Cache) -> None:
-    await mine.set("n", {"not": "a number"}, ttl=60)
+async def test_what_was_kept_in_another_shape_is_filled_again(mine: TenantCache) -> None:
+    await mine.set("n", {"not": "a number"}, ttl=60, type=dict[str, str])
     counter = Counter()
 
     assert await mine.get("n", type=int) is None
@@ -293,34 +309,13 @@ async def test_no_cache_inside_a_transaction(mine: TenantCache) -> None:
     acts: list[Callable[[], Awaitable[object]]] = [
         partial(mine.read_through, "n", counter.fill, ttl=60, type=int),
         partial(mine.get, "n", type=int),
-        partial(mine.set, "n", 1, ttl=60),
+        partial(mine.set, "n", 1, ttl=60, type=int),
         partial(mine.invalidate, "n"),
-        partial(mine.delete, "n"),
     ]
     with changed(in_transaction=True):
         for act in acts:
             with pytest.raises(TransactionOpen):
                 await act()
-
-
-async def test_invalidation_after_a_commit_and_not_after_a_rollback(
-    mine: TenantCache, sqlite_urls: DatabaseUrls
-) -> None:
-    database = Database(sqlite_urls.app)
-    await database.open()
-    try:
-        await mine.set("n", 1, ttl=60)
-        with pytest.raises(Unavailable):
-            async with database.transaction(None) as transaction:
-                transaction.after_commit(partial(mine.invalidate, "n"))
-                raise Unavailable("No.")
-        assert await mine.get("n", type=int) == 1
-
-        async with database.transaction(None) as transaction:
-            transaction.after_commit(partial(mine.invalidate, "n"))
-        assert await mine.get("n", type=int) is None
-    finally:
-        await database.close()
 
 
 async def test_the_trace_shows_what_the_cache_did(mine: TenantCache) -> None:
