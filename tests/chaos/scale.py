@@ -18,14 +18,14 @@ class Scale:
     messages: int
 
 
-SHORT = Scale(seeds=(1,), lease=2, reap=0.5, outage=3, rounds=1, messages=40)
+SHORT = Scale(seeds=(1,), lease=2, reap=0.5, outage=2, rounds=1, messages=40)
 LONG = Scale(
     seeds=tuple(int(seed) for seed in os.environ.get("GROUNDPLAN_CHAOS_SEEDS", "1,2,3").split(",")),
     lease=5,  # the shortest that the settings allow, and the reaper's own pace
     reap=5,
     outage=60,
-    rounds=2,
-    messages=400,
+    rounds=1,
+    messages=200,
 )
 SCALE = LONG if FULL else SHORT
 

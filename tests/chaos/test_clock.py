@@ -5,8 +5,10 @@ import time
 
 import pytest
 
-from tests.chaos.scale import SCALE, full_or
+from tests.chaos.scale import full_or
 from tests.chaos.site import Site
+
+MESSAGES = 20
 
 
 @pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey"]))
@@ -14,10 +16,10 @@ def test_a_clock_is_set_under_load(site: Site) -> None:
     wrong, right = site.worker().until_ready(), site.worker().until_ready()
     started = time.monotonic()
     for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR2):  # 10 minutes ahead, right, 10 minutes behind
-        site.producer.send(SCALE.messages // 2, jobs_only=True, seconds=0.2)
-        site.until_effects(len(site.producer.acknowledged) - SCALE.messages // 4)
+        site.producer.send(MESSAGES, jobs_only=True, seconds=0.2)
+        site.until_effects(len(site.producer.acknowledged) - MESSAGES // 2)
         wrong.send(number)
-        site.producer.send(SCALE.messages // 2, jobs_only=True, seconds=0.2)
+        site.producer.send(MESSAGES, jobs_only=True, seconds=0.2)
         site.until_idle()
     outcome = site.finish("clock set by 10 minutes", kills=0, since=started)
     assert outcome.attempts == outcome.messages, "no lease ended early"
@@ -29,7 +31,7 @@ def test_a_clock_is_set_under_load(site: Site) -> None:
 def test_on_sqlite_a_clock_set_ahead_ends_leases_and_doubles_nothing(site: Site) -> None:
     """There the process's clock is the database's."""
     worker = site.worker().until_ready()
-    site.producer.send(SCALE.messages, jobs_only=True, seconds=0.5)
+    site.producer.send(2 * MESSAGES, jobs_only=True, seconds=0.5)
     site.until_effects(1)
     worker.send(signal.SIGUSR1)
     moved = time.monotonic()

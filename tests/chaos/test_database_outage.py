@@ -33,7 +33,7 @@ def site(sites: Sites, backend: str, broker: Server | None, own_postgres: Postgr
 
 @pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey"]))
 def test_the_database_goes_away_under_load(site: Site, own_postgres: PostgresServer) -> None:
-    workers = [site.worker(), site.worker()]
+    workers = [site.worker().until_ready(), site.worker().until_ready()]
     with site.producer.load(RATE) as load:
         load.until(AT_LEAST)
         for crash in (False, True):

@@ -16,9 +16,9 @@ def test_killed_at_each_step(site: Site, seed: int) -> None:
     chance = random.Random(seed)
     steps = BY_BROKER if site.by_broker else BY_DATABASE
     for _ in range(SCALE.rounds):
-        site.producer.send(SCALE.messages)
         killed = 0.0
         for step in steps:
+            site.producer.send(SCALE.messages // 4)
             killed = site.worker(step, chance.randint(1, 4)).until_dead()
         last = site.worker()
         site.finish("killed at each step", kills=len(steps), since=killed)

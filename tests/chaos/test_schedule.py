@@ -14,8 +14,8 @@ TICKS = 20 if FULL else 3
 @pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey"]))
 def test_each_tick_fires_once(site: Site) -> None:
     site.set_release("tests.chaos.ticking:app")
+    doomed, other = site.worker("effects", 4).until_ready(), site.worker().until_ready()
     site.producer.send(SCALE.messages)
-    doomed, other = site.worker("effects", SCALE.messages // 4), site.worker()
     killed = doomed.until_dead(seconds=60)
     site.until(lambda: site.count("ticks") >= TICKS)
     assert other.stop() == 0

@@ -119,7 +119,11 @@ class BrokerSource:
             else:
                 self._held[delivery.id] = received
                 taken.append(delivery)
-        return taken + [delivery for delivery, received in again if await self._is_ours(delivery, received)]
+        try:
+            return taken + [delivery for delivery, received in again if await self._is_ours(delivery, received)]
+        except BaseException:
+            self._forget([*taken, *(delivery for delivery, _ in again)])
+            raise
 
     async def renew(self, held: Sequence[Delivery]) -> set[Lease]:
         await self._broker.extend(self._receipts(held))
@@ -130,15 +134,18 @@ class BrokerSource:
 
     async def finish(self, done: Sequence[Delivery]) -> None:
         await self._broker.acknowledge(self._receipts(done))
-        for delivery in done:
-            self._held.pop(delivery.id, None)
+        self._forget(done)
 
     async def settle(self, delivery: Delivery, write: Write) -> None:
         """The delivery comes home, leased to us, and ``write`` goes on from there."""
-        async with self._database.transaction(None) as transaction:
-            await self._bring_home(transaction, delivery, state="leased", direct=0)
-            await write(transaction)
-        await self.finish([delivery])
+        try:
+            async with self._database.transaction(None) as transaction:
+                await self._bring_home(transaction, delivery, state="leased", direct=0)
+                await write(transaction)
+            await self.finish([delivery])
+        except BaseException:
+            self._forget([delivery])
+            raise
 
     async def release(self, held: Sequence[Delivery]) -> None:
         await self._broker.release(self._receipts(held))
@@ -165,6 +172,11 @@ class BrokerSource:
         else:
             values |= {"token": None, "attempt": delivery.attempt - 1}
         await transaction.execute(_COME_HOME, **values)
+
+    def _forget(self, deliveries: Sequence[Delivery]) -> None:
+        """What is not at work here any more runs again when the broker hands it out again."""
+        for delivery in deliveries:
+            self._held.pop(delivery.id, None)
 
     def _receipts(self, deliveries: Sequence[Delivery]) -> list[Received]:
         return [self._held[delivery.id] for delivery in deliveries if delivery.id in self._held]
