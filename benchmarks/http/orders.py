@@ -7,9 +7,11 @@ from benchmarks.http.catalogue import BARE, OURS, USUAL, peers
 from benchmarks.http.figures import all_of, at_most, over, times
 from benchmarks.http.load import Work
 from benchmarks.http.race import Lane
+from benchmarks.http.server import Server
 
 READ = [f"/api/v1/orders/{rows.order_id(number)}" for number in range(0, rows.ORDERS, 5)]
 KEPT = [f"{path}/kept" for path in READ[:50]]
+BY_CORE, BARE_BY_CORE, FROM_CACHE = f"{OURS.name} by Core", f"{BARE.name} by Core", f"{OURS.name} from its cache"
 KEPT_MOST = 150.0
 READ_OVER_BARE, READ_TIMES = 100.0, 1.5
 WRITE_OVER_BARE, WRITE_TIMES = 300.0, 1.3
@@ -19,28 +21,28 @@ BODIES = 2_000
 async def measure_read(bench: Bench, chosen: list[str]) -> list[Figure]:
     bench.say("\n[bold]An order from PostgreSQL[/]: by the ORM, by a prepared Core statement, from the cache")
     contenders = [OURS, BARE, *(each for name in chosen if "order" in (each := peers()[name]).does)]
-    by_core, bare_by_core, kept = f"{OURS.name} by Core", f"{BARE.name} by Core", f"{OURS.name} from its cache"
     with race.entrants(bench) as entrants:
         lanes = [Lane(each.name, entrants.serve(each), Work(READ)) for each in contenders]
-        ours, bare = lanes[0].server, lanes[1].server
-        lanes += [
-            Lane(by_core, ours, Work([f"{path}/core" for path in READ])),
-            Lane(bare_by_core, bare, Work([f"{path}/core" for path in READ])),
-            Lane(kept, ours, Work(KEPT)),
-        ]
-        for path in KEPT:
-            ours.json("GET", path)  # a slow warm-up alone would leave some cold
+        if not bench.quick:
+            lanes += _other_ways(lanes[0].server, lanes[1].server)
         rounds = race.run(bench, lanes)
     found = all_of("order", rounds)
-    found.append(over("order, the platform's part", rounds[OURS.name], rounds[BARE.name], BARE.name, READ_OVER_BARE))
-    bare_core = f"{BARE.name} by Core"
-    found.append(
-        over("order by Core, the platform's part", rounds[by_core], rounds[bare_core], bare_core, READ_OVER_BARE)
-    )
-    at_most(found, f"order, {kept}, CPU", KEPT_MOST)
+    part = "the platform's part"
+    found.append(over(f"order, {part}", rounds[OURS.name], rounds[BARE.name], BARE.name, READ_OVER_BARE))
+    if not bench.quick:
+        ours, bare = rounds[BY_CORE], rounds[BARE_BY_CORE]
+        found.append(over(f"order by Core, {part}", ours, bare, BARE_BY_CORE, READ_OVER_BARE))
+        at_most(found, f"order, {FROM_CACHE}, CPU", KEPT_MOST)
     if USUAL in chosen:
         times(found, f"order, {peers()[USUAL].name}, CPU", f"order, {OURS.name}, CPU", READ_TIMES)
     return _on_postgresql(bench, found)
+
+
+def _other_ways(ours: Server, bare: Server) -> list[Lane]:
+    for path in KEPT:
+        ours.json("GET", path)  # a slow warm-up alone would leave some cold
+    by_core = Work([f"{path}/core" for path in READ])
+    return [Lane(BY_CORE, ours, by_core), Lane(BARE_BY_CORE, bare, by_core), Lane(FROM_CACHE, ours, Work(KEPT))]
 
 
 async def measure_write(bench: Bench, chosen: list[str]) -> list[Figure]:
