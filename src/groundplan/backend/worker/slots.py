@@ -111,7 +111,7 @@ class Slots:
         if here is None:  # it was made by create_task
             raise AssertionError
         turn = 0
-        while True:
+        while not self._stopping:  # a handler's deadline may have taken the place of the word to stop
             held = await self._waiting.get()
             held.task = here
             delivery = held.delivery
