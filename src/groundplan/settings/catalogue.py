@@ -63,6 +63,16 @@ VARIABLES = (
         "Where files are kept: a folder, such as file:var/objects (buckets: not yet).",
         "file:var/objects",
     ),
+    # requests
+    Variable("request_seconds", "REQUEST_SECONDS", number(0.1, 3600), "Time to answer a request.", "30"),
+    Variable("body_seconds", "BODY_SECONDS", number(0.1, 3600), "Time for the whole body of a request to come.", "15"),
+    Variable(
+        "header_seconds",
+        "HEADER_SECONDS",
+        number(1, 3600),
+        "Time for the headers of a request to come, and for which a connection may be idle. Longer than a proxy's.",
+        "75",
+    ),
     # identity
     Variable(
         "secret_key",

@@ -1,0 +1,211 @@
+"""Admission control: how many requests may be at work at once, and who is turned away first when there are more.
+
+The limit adapts. It follows AIMD, as TCP does (RFC 5681): up while all is well and it is needed, down by a tenth to a
+half at each sign of congestion. The sign is CoDel's (RFC 8289): the *least* delay within an interval. A burst lets some
+request through undelayed, a standing queue does not. The delays are two, each against a target of its own: how late
+the event loop runs a timer, which is what a request waits before anybody looks at it, and how long the first in the
+queue for a database connection has stood there. The duration of requests would not do: a slow peer is no overload.
+
+Whoever is let in yields once before it begins. So all that have arrived are counted before any of them works, also
+where the work never yields by itself, as a read from SQLite.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+from groundplan.backend.api.problem import MEDIA_TYPE, Problem, encode_problem
+from groundplan.core.clock import Clock
+from groundplan.telemetry import Metrics
+
+LAG_SECONDS = 0.010
+"""The event loop may be late by so much."""
+WAIT_SECONDS = 0.100
+"""A request may wait for a database connection for so long."""
+INTERVAL_SECONDS = 0.1
+LEAST_LOOKS = 2
+"""In an interval, or one pause of the whole process would be taken for a queue."""
+PROBE_SECONDS = 0.01
+LOG_SECONDS = 1.0
+_LEAST, _FIRST, _MOST = 16, 100, 2000
+
+
+class Priority(IntEnum):
+    """Who is turned away last comes first."""
+
+    CRITICAL = 0
+    """What others send once and we must not miss, and the operator's console: webhooks, /console, /metrics."""
+    WRITE = 1
+    READ = 2
+
+
+SHARES = {Priority.CRITICAL: 2.0, Priority.WRITE: 1.0, Priority.READ: 0.75}
+"""How much of the limit may be taken before a request of that priority is turned away. It shrinks where that is
+not enough to keep room for those before it."""
+
+_CRITICAL = ("/webhooks/", "/console", "/metrics")
+_PROBLEMS = ("/api/", "/webhooks/", "/objects/")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+def priority_of(method: str, path: str) -> Priority:
+    if path.startswith(_CRITICAL):
+        return Priority.CRITICAL
+    return Priority.READ if method in _SAFE else Priority.WRITE
+
+
+class Limit:
+    """The number itself. ``value`` is between ``least`` and ``most``."""
+
+    def __init__(self, *, least: int = _LEAST, first: int = _FIRST, most: int = _MOST) -> None:
+        self.value = float(first)
+        self._least, self._most = least, most
+
+    def adapt(self, congestion: float, peak: int) -> None:
+        """At the end of an interval: ``congestion`` is 1 at the target, ``peak`` the most that were in flight."""
+        if congestion > 1:
+            self.value = max(self._least, min(self.value, peak) * max(0.5, min(0.9, 1 / congestion)))
+        elif peak >= self.value / 2:
+            # Well below the target it doubles within a second, near it it feels its way.
+            self.value = min(self._most, self.value * 1.25 if congestion < 0.5 else self.value + 1)
+
+
+class Admission:
+    """``waiting`` says how long, in seconds, the first in the queue for a database connection has stood there."""
+
+    def __init__(
+        self, clock: Clock, metrics: Metrics, log: Any, waiting: Callable[[], float], limit: Limit | None = None
+    ) -> None:
+        self.limit = limit or Limit()
+        self.in_flight = 0
+        self._clock, self._log, self._waiting = clock, log, waiting
+        self._bounds = [0.0, 0.0, 0.0]
+        self._shed = [0, 0, 0]
+        self._told = [0, 0, 0]
+        self._shares, self._shed_before = [SHARES[priority] for priority in Priority], [0, 0, 0]
+        self._counters = [metrics.shed.labels(priority.name.lower()) for priority in Priority]
+        self._peak, self._looks, self._least_lag = 0, 0, float("inf")
+        self._interval_ends, self._log_after = 0.0, 0.0
+        self._probe_due = 0.0
+        self._probing = False
+        self._share_out()
+        metrics.admission_limit.set_function(lambda: self.limit.value)
+        metrics.in_flight.set_function(lambda: self.in_flight)
+
+    def enter(self, priority: Priority) -> bool:
+        """Whether it may begin. Who may is counted, until ``leave``."""
+        if self.in_flight >= self._bounds[priority]:
+            self._shed[priority] += 1
+            return False
+        self.rejoin()
+        return True
+
+    def rejoin(self) -> None:
+        """Counts in, without a question, somebody who had left to wait for their client."""
+        self.in_flight += 1
+        if self.in_flight > self._peak:
+            self._peak = self.in_flight
+
+    def leave(self) -> None:
+        self.in_flight -= 1
+
+    def observe(self, lag: float) -> None:
+        """One look at the event loop, which ran a timer ``lag`` seconds late."""
+        self._least_lag = min(self._least_lag, lag)
+        self._looks += 1
+        now = self._clock.monotonic()
+        if now >= self._interval_ends and self._looks >= LEAST_LOOKS:
+            self._interval_ends = now + INTERVAL_SECONDS
+            self._end_interval(now)
+
+    def _end_interval(self, now: float) -> None:
+        self.limit.adapt(max(self._least_lag / LAG_SECONDS, self._waiting() / WAIT_SECONDS), self._peak)
+        self._share_out()
+        self._peak, self._looks, self._least_lag = self.in_flight, 0, float("inf")
+        if self._shed != self._told and now >= self._log_after:
+            self._log_after = now + LOG_SECONDS
+            self._tell()
+
+    def _share_out(self) -> None:
+        """Where one was turned away although others matter less, those get less of the next interval."""
+        for before, priority in zip(Priority, list(Priority)[1:], strict=False):
+            crowded = self._shed[before] > self._shed_before[before]
+            wider = self._shares[priority] * 0.7 if crowded else self._shares[priority] * 1.1
+            self._shares[priority] = max(0.05, min(SHARES[priority], self._shares[before], wider))
+        self._shed_before = list(self._shed)
+        self._bounds = [self.limit.value * share for share in self._shares]
+
+    def _tell(self) -> None:
+        """One line for all that were turned away since the last."""
+        news = [shed - told for shed, told in zip(self._shed, self._told, strict=True)]
+        for counter, more in zip(self._counters, news, strict=True):
+            counter.inc(more)
+        self._told = list(self._shed)
+        by_priority = {priority.name.lower(): news[priority] for priority in Priority}
+        self._log.warning("requests turned away", **by_priority, limit=int(self.limit.value), in_flight=self.in_flight)
+
+    # On the event loop
+
+    async def begin(self, scope: Any, send: Any) -> bool:
+        """Lets the request in, or answers it: 503 with Retry-After, from bytes made beforehand."""
+        path = scope["path"]
+        if not self._probing:
+            self._start_probing()
+        if self.enter(priority_of(scope["method"], path)):
+            await asyncio.sleep(0)
+            return True
+        start, body = _REFUSALS[path.startswith(_PROBLEMS)][sum(self._shed) % len(_RETRY_AFTER)]
+        await send(start)
+        await send(body)
+        return False
+
+    def _start_probing(self) -> None:
+        self._probing = True
+        self._looks, self._least_lag = 0, float("inf")
+        self._interval_ends = self._clock.monotonic() + INTERVAL_SECONDS
+        self._next_probe(asyncio.get_running_loop())
+
+    def _next_probe(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._probe_due = loop.time() + PROBE_SECONDS
+        loop.call_at(self._probe_due, self._probe, loop)
+
+    def _probe(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Goes on while there is something in flight, or to be told."""
+        self.observe(loop.time() - self._probe_due)
+        if self.in_flight or self._peak or self._shed != self._told:
+            self._next_probe(loop)
+        else:
+            self._probing = False
+
+
+_RETRY_AFTER = (1, 2, 3)
+"""Seconds, in turn, so that those turned away together do not come back together."""
+_DETAIL = "Too many requests at the moment. Nothing was done; try again in a few seconds."
+_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    f"<title>Busy</title><h1>We are busy right now</h1><p>{_DETAIL}</p></html>"
+).encode()
+
+
+def _refusal(body: bytes, media_type: str, retry_after: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    headers = [
+        (b"content-type", media_type.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", str(retry_after).encode()),
+        (b"cache-control", b"no-store"),
+        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    start = {"type": "http.response.start", "status": 503, "headers": headers}
+    return start, {"type": "http.response.body", "body": body, "more_body": False}
+
+
+def _problem() -> bytes:
+    return encode_problem(Problem(title="Temporarily unavailable", status=503, detail=_DETAIL, code="Unavailable"))
+
+
+_REFUSALS = {
+    False: [_refusal(_PAGE, "text/html; charset=utf-8", seconds) for seconds in _RETRY_AFTER],
+    True: [_refusal(_problem(), MEDIA_TYPE, seconds) for seconds in _RETRY_AFTER],
+}
