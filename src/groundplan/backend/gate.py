@@ -11,6 +11,7 @@ from typing import Any
 
 from groundplan.app.calls import Calls
 from groundplan.app.context import Context
+from groundplan.app.health import Health
 from groundplan.app.request import Request
 from groundplan.app.route import template
 from groundplan.app.services import Services
@@ -68,6 +69,7 @@ class Gate:
         self._refusals = refusals
         self._admission = admission
         self._deadlines = Deadlines()
+        self._health = services.registry[Health]
         self._https = services.settings.env in ("staging", "prod")
         self._plumbing = _PLUMBING if services.settings.env == "prod" else (*_PLUMBING, "/metrics")
 
@@ -225,6 +227,8 @@ class Gate:
         headers = [*_HEADERS, (b"x-request-id", context.request_id.encode()), (b"content-security-policy", policy)]
         if self._https:
             headers.append(_HSTS)
+        if self._health.draining:
+            headers.append((b"connection", b"close"))  # the next one is for another process
         headers.append((b"cache-control", b"private, no-store"))
         headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in request.set_cookies]
         return headers
