@@ -66,7 +66,7 @@ def _drip(connection: socket.socket, part: bytes) -> bytes:
         except OSError:
             return b"closed"
 
-    return wait_for(had_enough)
+    return wait_for(had_enough) or b""
 
 
 def test_a_connection_that_says_nothing_is_closed(connection: socket.socket) -> None:

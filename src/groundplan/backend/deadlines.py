@@ -7,6 +7,8 @@ from typing import TypeVar
 from groundplan.core.context import Tally, current
 
 CHECK_SECONDS = 0.1
+TIMEOUT_HEADER = "groundplan-timeout-ms"
+"""Milliseconds that a caller will wait: it shortens our own time, and never lengthens it."""
 T = TypeVar("T")
 
 

@@ -16,7 +16,7 @@ from groundplan.app.request import Request
 from groundplan.app.route import template
 from groundplan.app.services import Services
 from groundplan.backend.admission import Admission
-from groundplan.backend.deadlines import Deadlines
+from groundplan.backend.deadlines import TIMEOUT_HEADER, Deadlines
 from groundplan.backend.identity import Identity
 from groundplan.backend.limits import Body, check_size
 from groundplan.backend.refusals import Refusals
@@ -32,9 +32,6 @@ _PLUMBING = ("/static/", "/healthz", "/readyz")
 
 _TENANTLESS = ("/webhooks/", "/docs", "/sandbox/", "/metrics")
 """Everything else belongs to a tenant. A webhook names its own, in content that is signed."""
-
-TIMEOUT_HEADER = "groundplan-timeout-ms"
-"""Milliseconds that a caller will wait: it shortens our own time, and never lengthens it."""
 
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 
