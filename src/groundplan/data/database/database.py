@@ -43,10 +43,13 @@ class Database:
             self._writer = _sqlite_engine(self._url, path, read_only=False, size=1)
             self._read = _sqlite_engine(self._url, path, read_only=True, size=pool_size)
             self._writing = _links(self._writer, sqlite.SqliteLink, size=1, patience=PATIENCE_SECONDS)
-            self._reading = _links(self._read, sqlite.SqliteLink, size=pool_size, patience=PATIENCE_SECONDS)
+            # Apart from sessions, which would find none left: links keep what they have once taken.
+            self._inner = _sqlite_engine(self._url, path, read_only=True, size=pool_size)
+            self._reading = _links(self._inner, sqlite.SqliteLink, size=pool_size, patience=PATIENCE_SECONDS)
         else:
             self._writer = postgresql.engine(self._url, max(2, pool_size), PATIENCE_SECONDS, read_only=False)
             self._read = postgresql.engine(self._url, pool_size, PATIENCE_SECONDS, read_only=True)
+            self._inner = self._writer
             # Apart from transactions, or a claim would wait behind all the handlers that it is to feed.
             apart = max(1, pool_size // 4)
             self._writing = _links(
@@ -83,8 +86,8 @@ class Database:
             await self._listening.close()
         self._writing.close()
         self._reading.close()
-        await self._read.dispose()
-        await self._writer.dispose()
+        for engine in {self._read, self._inner, self._writer}:
+            await engine.dispose()
         if self._lock is not None:
             self._lock.release()
 
