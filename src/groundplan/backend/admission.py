@@ -1,10 +1,11 @@
 """Admission control: how many requests may be at work at once, and who is turned away first when there are more.
 
 The limit adapts. It follows AIMD, as TCP does (RFC 5681): up while all is well and it is needed, down by a tenth to a
-half at each sign of congestion. The sign is CoDel's (RFC 8289): the *least* delay within an interval. A burst lets some
-request through undelayed, a standing queue does not. The delays are two, each against a target of its own: how late
-the event loop runs a timer, which is what a request waits before anybody looks at it, and how long the first in the
-queue for a database connection has stood there. The duration of requests would not do: a slow peer is no overload.
+half at each sign of congestion. The sign is CoDel's (RFC 8289), the delay in the queue against a target of 5 ms over
+intervals of 100 ms; of the looks in an interval the median counts, so that neither a burst nor one pause of the
+process is taken for a queue. There are two queues: how late the event loop runs a timer is what a request waits before
+anybody looks at it, and the first in the queue for a database connection has stood there for a while. The duration of
+requests would not do, because a slow peer is no overload; nor would their number alone, because routes differ.
 
 Whoever is let in yields once before it begins. So all that have arrived are counted before any of them works, also
 where the work never yields by itself, as a read from SQLite.
@@ -13,13 +14,14 @@ where the work never yields by itself, as a read from SQLite.
 import asyncio
 from collections.abc import Callable
 from enum import IntEnum
+from statistics import median_low
 from typing import Any
 
 from groundplan.backend.api.problem import MEDIA_TYPE, Problem, encode_problem
 from groundplan.core.clock import Clock
 from groundplan.telemetry import Metrics
 
-LAG_SECONDS = 0.010
+LAG_SECONDS = 0.005
 """The event loop may be late by so much."""
 WAIT_SECONDS = 0.100
 """A request may wait for a database connection for so long."""
@@ -68,7 +70,7 @@ class Limit:
             self.value = max(self._least, min(self.value, peak) * max(0.5, min(0.9, 1 / congestion)))
         elif peak >= self.value / 2:
             # Well below the target it doubles within a second, near it it feels its way.
-            self.value = min(self._most, self.value * 1.25 if congestion < 0.5 else self.value + 1)
+            self.value = min(self._most, self.value * 1.1 if congestion < 0.5 else self.value + 1)
 
 
 class Admission:
@@ -85,7 +87,8 @@ class Admission:
         self._told = [0, 0, 0]
         self._shares, self._shed_before = [SHARES[priority] for priority in Priority], [0, 0, 0]
         self._counters = [metrics.shed.labels(priority.name.lower()) for priority in Priority]
-        self._peak, self._looks, self._least_lag = 0, 0, float("inf")
+        self._peak = 0
+        self._lags: list[float] = []
         self._interval_ends, self._log_after = 0.0, 0.0
         self._probe_due = 0.0
         self._probing = False
@@ -112,17 +115,17 @@ class Admission:
 
     def observe(self, lag: float) -> None:
         """One look at the event loop, which ran a timer ``lag`` seconds late."""
-        self._least_lag = min(self._least_lag, lag)
-        self._looks += 1
+        self._lags.append(lag)
         now = self._clock.monotonic()
-        if now >= self._interval_ends and self._looks >= LEAST_LOOKS:
+        if now >= self._interval_ends and len(self._lags) >= LEAST_LOOKS:
             self._interval_ends = now + INTERVAL_SECONDS
             self._end_interval(now)
 
     def _end_interval(self, now: float) -> None:
-        self.limit.adapt(max(self._least_lag / LAG_SECONDS, self._waiting() / WAIT_SECONDS), self._peak)
+        self.limit.adapt(max(median_low(self._lags) / LAG_SECONDS, self._waiting() / WAIT_SECONDS), self._peak)
         self._share_out()
-        self._peak, self._looks, self._least_lag = self.in_flight, 0, float("inf")
+        self._peak = self.in_flight
+        self._lags.clear()
         if self._shed != self._told and now >= self._log_after:
             self._log_after = now + LOG_SECONDS
             self._tell()
@@ -162,7 +165,7 @@ class Admission:
 
     def _start_probing(self) -> None:
         self._probing = True
-        self._looks, self._least_lag = 0, float("inf")
+        self._lags.clear()
         self._interval_ends = self._clock.monotonic() + INTERVAL_SECONDS
         self._next_probe(asyncio.get_running_loop())
 
