@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from groundplan.backend.admission import PROBE_SECONDS, SHARES, Admission, Limit, Priority, priority_of
+from groundplan.backend.admission import PROBE_SECONDS, Admission, Limit, Priority, priority_of
 from groundplan.telemetry import Metrics
 
 COST = 0.001
@@ -46,9 +46,9 @@ class Answer(NamedTuple):
 class Loop:
     """One thread that takes up, in turns, whatever has arrived: first who may begin, then the work."""
 
-    def __init__(self, *, waiting: Callable[[], float] = lambda: 0.0, limit: Limit | None = None) -> None:
+    def __init__(self, *, waiting: Callable[[], float] = lambda: 0.0, reads: Limit | None = None) -> None:
         self.time, self.log, self.metrics = Time(), Log(), Metrics()
-        self.admission = Admission(self.time, self.metrics, self.log, waiting, limit)
+        self.admission = Admission(self.time, self.metrics, self.log, waiting, reads=reads)
         self._probe = self.time.at + PROBE_SECONDS
 
     def run(self, arrivals: Iterable[tuple[float, Priority]]) -> list[Answer]:
@@ -96,16 +96,17 @@ def test_at_half_of_capacity_nobody_is_turned_away() -> None:
     assert all(answer.admitted for answer in Loop().load(0.5, 20))
 
 
-@pytest.mark.parametrize("times", [3, 5])
-def test_in_overload_the_work_goes_on(times: int) -> None:
+@pytest.mark.parametrize(("times", "most_seconds"), [(3, 0.08), (5, 0.5)])
+def test_in_overload_the_work_goes_on(times: int, most_seconds: float) -> None:
+    """At five times, writes and webhooks alone are more than it can do, and writes would rather wait a little."""
     loop = Loop()
     answers = loop.load(times, 20)
     settled = [answer for answer in answers if answer.arrived > answers[0].arrived + 2]
     span = settled[-1].arrived - settled[0].arrived
     cost_of_refusals = sum(not answer.admitted for answer in settled) * REFUSAL / span
     assert len(_admitted(settled)) / span / CAPACITY > 0.98 - cost_of_refusals
-    assert _p99(_admitted(settled)) < 0.08, "without a limit it would be seconds"
-    assert _p99([answer for answer in settled if not answer.admitted]) < 0.06, "a refusal comes early"
+    assert _p99(_admitted(settled)) < most_seconds, "without a limit it would be seconds"
+    assert _p99([answer for answer in settled if not answer.admitted]) < most_seconds, "a refusal comes early"
 
 
 def test_after_overload_all_is_as_before() -> None:
@@ -131,14 +132,14 @@ def test_a_queue_at_the_database_is_a_sign_although_the_loop_is_free() -> None:
     waiting = 0.0
     loop = Loop(waiting=lambda: waiting)
     loop.load(0.5, 1)
-    before = loop.admission.limit.value
+    before = loop.admission.reads.value
     waiting = 0.5
     loop.load(0.5, 5)
-    assert loop.admission.limit.value < before / 4
+    assert loop.admission.reads.value < before / 4
 
 
 def test_slow_peers_are_no_overload() -> None:
-    loop = Loop(limit=Limit(first=20))
+    loop = Loop(reads=Limit(least=10, first=20))
     held = 0
     for _ in range(200):
         held += loop.admission.enter(Priority.READ)
@@ -151,11 +152,11 @@ def test_slow_peers_are_no_overload() -> None:
 
 def test_one_pause_of_the_whole_process_is_no_queue() -> None:
     loop = Loop()
-    before = loop.admission.limit.value
+    before = loop.admission.reads.value
     for pause in (0.0, 0.9, 0.0, 0.0, 0.0, 0.9, 0.0, 0.0, 0.0, 0.0):
         loop.time.at += PROBE_SECONDS + pause
         loop.admission.observe(pause)
-    assert loop.admission.limit.value == before
+    assert loop.admission.reads.value == before
 
 
 def test_refusals_are_told_together() -> None:
@@ -185,8 +186,9 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.time = Time()
         self.waiting = 0.0
-        self.limit = Limit(least=4, first=10, most=50)
-        self.admission = Admission(self.time, Metrics(), Log(), lambda: self.waiting, self.limit)
+        self.limits = Limit(least=4, first=10, most=50), Limit(least=8, first=20, most=50, tolerance=10)
+        reads, writes = self.limits
+        self.admission = Admission(self.time, Metrics(), Log(), lambda: self.waiting, reads=reads, writes=writes)
         self.inside = 0
 
     @rule(priority=st.sampled_from(Priority))
@@ -209,8 +211,8 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def the_count_is_true_and_the_limit_within_its_bounds(self) -> None:
         assert self.admission.in_flight == self.inside
-        assert 4 <= self.limit.value <= 50
-        assert self.inside <= 50 * max(SHARES.values()) + 1
+        assert all(4 <= limit.value <= 50 for limit in self.limits)
+        assert self.inside <= 100
 
     @invariant()
     def nobody_is_turned_away_before_one_who_matters_less(self) -> None:

@@ -14,6 +14,7 @@ where the work never yields by itself, as a read from SQLite.
 import asyncio
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from statistics import median_low
 from typing import Any
 
@@ -30,7 +31,6 @@ LEAST_LOOKS = 2
 """In an interval, or one pause of the whole process would be taken for a queue."""
 PROBE_SECONDS = 0.01
 LOG_SECONDS = 1.0
-_LEAST, _FIRST, _MOST = 16, 100, 2000
 
 
 class Priority(IntEnum):
@@ -42,9 +42,8 @@ class Priority(IntEnum):
     READ = 2
 
 
-SHARES = {Priority.CRITICAL: 2.0, Priority.WRITE: 1.0, Priority.READ: 0.75}
-"""How much of the limit may be taken before a request of that priority is turned away. It shrinks where that is
-not enough to keep room for those before it."""
+_CRITICAL_SHARE = 2.0
+"""Of the limit for writes."""
 
 _CRITICAL = ("/webhooks/", "/console", "/metrics")
 _PROBLEMS = ("/api/", "/webhooks/", "/objects/")
@@ -58,14 +57,18 @@ def priority_of(method: str, path: str) -> Priority:
 
 
 class Limit:
-    """The number itself. ``value`` is between ``least`` and ``most``."""
+    """How many may be at work before one more is turned away. ``value`` is between ``least`` and ``most``.
 
-    def __init__(self, *, least: int = _LEAST, first: int = _FIRST, most: int = _MOST) -> None:
+    ``tolerance``: how many times the target delay is borne. A write may wait where a read would rather be refused.
+    """
+
+    def __init__(self, *, least: int, first: int, most: int = 2000, tolerance: float = 1.0) -> None:
         self.value = float(first)
-        self._least, self._most = least, most
+        self._least, self._most, self._tolerance = least, most, tolerance
 
-    def adapt(self, congestion: float, peak: int) -> None:
-        """At the end of an interval: ``congestion`` is 1 at the target, ``peak`` the most that were in flight."""
+    def adapt(self, delay: float, peak: int) -> None:
+        """At the end of an interval: ``delay`` is 1 at the target, ``peak`` the most that were in flight."""
+        congestion = delay / self._tolerance
         if congestion > 1:
             self.value = max(self._least, min(self.value, peak) * max(0.5, min(0.9, 1 / congestion)))
         elif peak >= self.value / 2:
@@ -77,15 +80,21 @@ class Admission:
     """``waiting`` says how long, in seconds, the first in the queue for a database connection has stood there."""
 
     def __init__(
-        self, clock: Clock, metrics: Metrics, log: Any, waiting: Callable[[], float], limit: Limit | None = None
+        self,
+        clock: Clock,
+        metrics: Metrics,
+        log: Any,
+        waiting: Callable[[], float],
+        *,
+        reads: Limit | None = None,
+        writes: Limit | None = None,
     ) -> None:
-        self.limit = limit or Limit()
+        self.reads = reads or Limit(least=12, first=100)
+        self.writes = writes or Limit(least=24, first=300, tolerance=10)
         self.in_flight = 0
         self._clock, self._log, self._waiting = clock, log, waiting
-        self._bounds = [0.0, 0.0, 0.0]
-        self._shed = [0, 0, 0]
-        self._told = [0, 0, 0]
-        self._shares, self._shed_before = [SHARES[priority] for priority in Priority], [0, 0, 0]
+        self._bounds, self._room = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
+        self._shed, self._shed_before, self._told = [0, 0, 0], [0, 0, 0], [0, 0, 0]
         self._counters = [metrics.shed.labels(priority.name.lower()) for priority in Priority]
         self._peak = 0
         self._lags: list[float] = []
@@ -93,8 +102,10 @@ class Admission:
         self._probe_due = 0.0
         self._probing = False
         self._share_out()
-        metrics.admission_limit.set_function(lambda: self.limit.value)
         metrics.in_flight.set_function(lambda: self.in_flight)
+        for priority in Priority:
+            bound = partial(self._bounds.__getitem__, priority)
+            metrics.admission_limit.labels(priority.name.lower()).set_function(bound)
 
     def enter(self, priority: Priority) -> bool:
         """Whether it may begin. Who may is counted, until ``leave``."""
@@ -122,7 +133,9 @@ class Admission:
             self._end_interval(now)
 
     def _end_interval(self, now: float) -> None:
-        self.limit.adapt(max(median_low(self._lags) / LAG_SECONDS, self._waiting() / WAIT_SECONDS), self._peak)
+        delay = max(median_low(self._lags) / LAG_SECONDS, self._waiting() / WAIT_SECONDS)
+        self.reads.adapt(delay, self._peak)
+        self.writes.adapt(delay, self._peak)
         self._share_out()
         self._peak = self.in_flight
         self._lags.clear()
@@ -131,13 +144,16 @@ class Admission:
             self._tell()
 
     def _share_out(self) -> None:
-        """Where one was turned away although others matter less, those get less of the next interval."""
-        for before, priority in zip(Priority, list(Priority)[1:], strict=False):
+        """Where one was turned away although others matter less, those get less room in the next interval."""
+        for before, priority in ((Priority.CRITICAL, Priority.WRITE), (Priority.WRITE, Priority.READ)):
             crowded = self._shed[before] > self._shed_before[before]
-            wider = self._shares[priority] * 0.7 if crowded else self._shares[priority] * 1.1
-            self._shares[priority] = max(0.05, min(SHARES[priority], self._shares[before], wider))
+            wider = self._room[priority] * (0.7 if crowded else 1.1)
+            self._room[priority] = max(0.05, min(1.0, self._room[before], wider))
         self._shed_before = list(self._shed)
-        self._bounds = [self.limit.value * share for share in self._shares]
+        self._bounds[Priority.CRITICAL] = self.writes.value * _CRITICAL_SHARE
+        self._bounds[Priority.WRITE] = self.writes.value * self._room[Priority.WRITE]
+        reads = self.reads.value * self._room[Priority.READ]
+        self._bounds[Priority.READ] = min(reads, self._bounds[Priority.WRITE])
 
     def _tell(self) -> None:
         """One line for all that were turned away since the last."""
@@ -146,7 +162,7 @@ class Admission:
             counter.inc(more)
         self._told = list(self._shed)
         by_priority = {priority.name.lower(): news[priority] for priority in Priority}
-        self._log.warning("requests turned away", **by_priority, limit=int(self.limit.value), in_flight=self.in_flight)
+        self._log.warning("requests turned away", **by_priority, limit=int(self.reads.value), in_flight=self.in_flight)
 
     # On the event loop
 

@@ -21,7 +21,10 @@ class Metrics:
             registry=self.registry,
         )
         self.admission_limit = Gauge(
-            "groundplan_admission_limit", "Requests that may be at work at once.", registry=self.registry
+            "groundplan_admission_limit",
+            "Requests that may be at work before one more is turned away.",
+            ("priority",),
+            registry=self.registry,
         )
         self.in_flight = Gauge("groundplan_admission_in_flight", "Requests at work.", registry=self.registry)
         self.shed = Counter("groundplan_admission_shed", "Requests turned away.", ("priority",), registry=self.registry)
