@@ -89,7 +89,7 @@ class Admission:
         reads: Limit | None = None,
         writes: Limit | None = None,
     ) -> None:
-        self.reads = reads or Limit(least=12, first=100)
+        self.reads = reads or Limit(least=8, first=100)
         self.writes = writes or Limit(least=24, first=300, tolerance=10)
         self.in_flight = 0
         self._clock, self._log, self._waiting = clock, log, waiting
