@@ -184,7 +184,7 @@ class _Parts:
         signer = UrlSigner(settings.derived_key("signed urls"), clock)
         self.objects = Objects(load(ADAPTERS["objects"])(path_of(settings.object_storage), signer))
         self.mail = Mail(load(ADAPTERS["mail"])(settings.root / "var" / "inbox", clock))
-        api = settings.api_url or f"http://127.0.0.1:{settings.port}"
+        api = (settings.api_url or f"http://127.0.0.1:{settings.port}").partition(",")[0]
         self.payments = Payments(
             load(ADAPTERS["payments"])(
                 settings.derived_key("sandbox gateway"),
@@ -299,7 +299,7 @@ def _demo_accounts(settings: Settings, app: App) -> DemoAccounts:
 def _remote(settings: Settings, outbound: Outbound, clock: Clock) -> Any:
     from groundplan.backend.api.remote import RemoteApi
 
-    return RemoteApi(settings.api_url or "", outbound, Assertions(settings.secret_key, clock))
+    return RemoteApi((settings.api_url or "").split(","), outbound, Assertions(settings.secret_key, clock))
 
 
 def _count(metrics: Metrics) -> Callable[[str], None]:

@@ -45,3 +45,43 @@ def test_the_api_role_has_no_pages_and_the_web_role_no_api(
     web = platform_on({"DATABASE_URL": urls.app, "API_URL": api.url}, role="web")
     assert Shopper(web.url).browser.get("/api/v1/products").status_code == 404
     assert Shopper(web.url).browser.get("/").status_code == 200
+
+
+def test_two_instances_of_the_api_and_one_after_the_other_goes_away(
+    postgres: PostgresServer, seeded_postgres: str, platform_on: Any
+) -> None:
+    urls = postgres.create_database(f"shop_{uuid4().hex}", template=seeded_postgres)
+    apis = [platform_on({"DATABASE_URL": urls.app}, role="api") for _ in range(2)]
+    environment = {"DATABASE_URL": urls.app, "API_URL": ",".join(api.url for api in apis)}
+    platform_on(environment, role="worker")
+    web = platform_on(environment, role="web")
+
+    shopper = Shopper(web.url).sign_in()
+    page, _ = shopper.check_out()
+    order = shopper.approve(page)
+    wait_for(lambda: "Receipt sent" in shopper.browser.get(order).text)
+    assert all("/api/v1/orders" in api.lines() for api in apis), "they take turns"
+
+    apis[1].kill()
+    assert [shopper.browser.get(order).status_code for _ in range(6)] == [200] * 6
+    shopper.check_out()
+    apis[0].kill()
+    gone = shopper.browser.get(order, headers={"accept": "text/html"})
+    assert (gone.status_code, "The API does not answer" in gone.text) == (503, True), gone.text
+    assert gone.headers["retry-after"]
+    apis[1].start()
+    assert wait_for(lambda: shopper.browser.get(order).status_code == 200)
+
+
+def test_the_deadline_goes_along_to_the_api(postgres: PostgresServer, seeded_postgres: str, platform_on: Any) -> None:
+    """The api role waits for a table that somebody holds; it gives up when the caller of the web role would."""
+    name = f"shop_{uuid4().hex}"
+    urls = postgres.create_database(name, template=seeded_postgres)
+    api = platform_on({"DATABASE_URL": urls.app}, role="api")
+    web = platform_on({"DATABASE_URL": urls.app, "API_URL": api.url}, role="web")
+    shopper = Shopper(web.url).sign_in()
+    with postgres.holding(name, "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE"):
+        answer = shopper.browser.get("/orders", headers={"groundplan-timeout-ms": "1000"})
+        assert answer.status_code == 504, answer.text
+        wait_for(lambda: '"status":504' in api.lines())
+    assert shopper.browser.get("/orders").status_code == 200

@@ -9,6 +9,9 @@ def test_the_names_and_labels() -> None:
     metrics = Metrics()
     metrics.requests.labels("api", "GET", "/orders", "200").inc()
     metrics.request_seconds.labels("api", "/orders").observe(0.1)
+    metrics.admission_limit.labels("read").set(100)
+    metrics.in_flight.set(1)
+    metrics.shed.labels("read").inc()
     metrics.handler_runs.labels("orders.send_receipt", "done").inc()
     metrics.handler_seconds.labels("orders.send_receipt").observe(0.1)
     metrics.deliveries.labels("default", "ready").set(3)
@@ -31,6 +34,9 @@ def test_the_names_and_labels() -> None:
         "groundplan_http_requests_total": {"role", "method", "route", "status"},
         "groundplan_http_request_duration_seconds_count": {"role", "route"},
         "groundplan_http_request_duration_seconds_sum": {"role", "route"},
+        "groundplan_admission_limit": {"priority"},
+        "groundplan_admission_in_flight": set(),
+        "groundplan_admission_shed_total": {"priority"},
         "groundplan_handler_runs_total": {"handler", "outcome"},
         "groundplan_handler_duration_seconds_count": {"handler"},
         "groundplan_handler_duration_seconds_sum": {"handler"},

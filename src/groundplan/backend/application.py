@@ -10,6 +10,7 @@ from groundplan.app.application import Assembly
 from groundplan.app.calls import Calls
 from groundplan.app.health import Health
 from groundplan.app.services import Services
+from groundplan.backend.admission import Admission
 from groundplan.backend.gate import Gate
 from groundplan.backend.http import http_app
 from groundplan.backend.identity import Identity
@@ -54,7 +55,8 @@ def http_application(
         version=__version__,
     )
     identity = Identity(services.tenants, services.registry[Sessions], services.registry[Assertions])
-    return Gate(inner, services, calls, identity, telemetry, refusals)
+    admission = Admission(services.clock, metrics, services.log, lambda: services.database.waiting)
+    return Gate(inner, services, calls, identity, telemetry, refusals, admission)
 
 
 def template_folders(assembly: Assembly) -> list[Path]:

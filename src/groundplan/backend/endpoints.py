@@ -24,6 +24,7 @@ from groundplan.app.page import Page, Redirect
 from groundplan.app.route import Parameter, Route
 from groundplan.backend import shared
 from groundplan.backend.api.problem import Problem
+from groundplan.backend.limits import BODY_LIMIT
 from groundplan.backend.scope import context_of
 
 
@@ -57,9 +58,6 @@ Endpoint = Callable[..., Awaitable[ASGIResponse]]
 _LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "description")
 _ALIAS = "_parameter"
 """Ends the name of a query parameter whose own name means something else to Litestar, such as ``state``."""
-
-BODY_LIMIT = 1_000_000
-"""Bytes of a request body; more is a 413."""
 
 
 def handlers(routes: tuple[Route, ...], calls: Calls, render: Render) -> list[HTTPRouteHandler]:

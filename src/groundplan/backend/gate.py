@@ -3,23 +3,28 @@
 One pass instead of a stack of middlewares, because each of those costs as much as the work itself.
 """
 
+import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from groundplan.app.calls import Calls
 from groundplan.app.context import Context
+from groundplan.app.health import Health
 from groundplan.app.request import Request
 from groundplan.app.route import template
 from groundplan.app.services import Services
+from groundplan.backend.admission import Admission
+from groundplan.backend.deadlines import TIMEOUT_HEADER, Deadlines
 from groundplan.backend.identity import Identity
+from groundplan.backend.limits import Body, check_size
 from groundplan.backend.refusals import Refusals
-from groundplan.backend.scope import put_context
+from groundplan.backend.scope import context_if_any, put_context
 from groundplan.backend.shared import control_of
 from groundplan.core.context import RequestContext, changed, current, entered, parse_traceparent
-from groundplan.core.errors import Invalid, NotFound
+from groundplan.core.errors import DeadlineExceeded, Invalid, NotFound
 from groundplan.core.ids import span_id, trace_id, uuid7
 from groundplan.telemetry import RequestRecord, Telemetry
 from groundplan.telemetry.spans import record
@@ -31,6 +36,7 @@ _TENANTLESS = ("/webhooks/", "/docs", "/sandbox/", "/metrics")
 """Everything else belongs to a tenant. A webhook names its own, in content that is signed."""
 
 _ONCE = (b"host", b"authorization", b"idempotency-key", b"content-type", b"origin")
+_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -52,6 +58,7 @@ class Gate:
         identity: Identity,
         telemetry: Telemetry,
         refusals: Refusals,
+        admission: Admission,
     ) -> None:
         self._inner = inner
         self._services = services
@@ -59,6 +66,9 @@ class Gate:
         self._identity = identity
         self._telemetry = telemetry
         self._refusals = refusals
+        self._admission = admission
+        self._deadlines = Deadlines()
+        self._health = services.registry[Health]
         self._https = services.settings.env in ("staging", "prod")
         self._plumbing = _PLUMBING if services.settings.env == "prod" else (*_PLUMBING, "/metrics")
 
@@ -71,8 +81,11 @@ class Gate:
         if scope["path"].startswith(self._plumbing):
             put_context(scope, None)
             await self._inner(scope, receive, send)
-        else:
-            await self._request(scope, receive, send)
+        elif await self._admission.begin(scope, send):
+            try:
+                await self._request(scope, receive, send)
+            finally:
+                self._admission.leave()
 
     async def _request(self, scope: Any, receive: Any, send: Any) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -80,13 +93,17 @@ class Gate:
         repeated = _repeated(scope["headers"]) if len(headers) < len(scope["headers"]) else ""
         is_page = not request.path.startswith(("/api/", "/webhooks/"))
         parent = parse_traceparent(headers.get("traceparent"))
+        seconds = _seconds(headers.get(TIMEOUT_HEADER), self._services.settings.request_seconds)
         context = RequestContext(
             request_id=_request_id(headers.get("x-request-id", "")),
             role="web" if is_page else "api",
             trace_id=parent[0] if parent else trace_id(),
             span_id=span_id(),
+            deadline=self._services.clock.monotonic() + seconds,
         )
         put_context(scope, None)
+        if request.method not in _WITHOUT_BODY:
+            receive = Body(receive, self._admission, self._services.settings.body_seconds)
         scope["csp_nonce"] = secrets.token_urlsafe(16) if is_page else ""
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         status = 0
@@ -99,21 +116,41 @@ class Gate:
             await send(message)
 
         with entered(context):
-            unit: Context | None = None
             try:
                 if repeated:
                     raise Invalid(f"The header {repeated} was sent more than once. Send it once.")
-                unit = await self._identify(request)
-                put_context(scope, unit)
-                tenant = unit.tenant.slug if unit.has_tenant else ""
-                with changed(tenant=tenant, user_id=unit.user.id if unit.user else None):
-                    await self._inner(scope, receive, send_with_headers)
+                check_size(scope)
+                await self._in_time(seconds, self._answer(scope, request, receive, send_with_headers))
             except Exception as raised:
                 if status:
                     raise  # the reply has begun: too late for another
                 await self._refusals.reply(scope, raised)(scope, receive, send_with_headers)
             duration_us = (time.perf_counter_ns() - started) // 1000
-            self._report(scope, request, unit, parent[1] if parent else "", status, started_us, duration_us)
+            parent_id = parent[1] if parent else ""
+            self._report(scope, request, context_if_any(scope), parent_id, status, started_us, duration_us)
+
+    async def _in_time(self, seconds: float, work: Coroutine[Any, Any, None]) -> None:
+        """Raises DeadlineExceeded where the time is over; whatever the work had begun to write is rolled back."""
+        task: asyncio.Task[Any] | None = asyncio.current_task()
+        if task is None or seconds <= 0:
+            work.close()
+            raise DeadlineExceeded("There was no time left for this request when it came.")
+        due = self._services.clock.monotonic() + seconds
+        try:
+            await self._deadlines.limit(task, seconds, work)
+        except TimeoutError as late:
+            if self._services.clock.monotonic() < due:
+                raise
+            raise DeadlineExceeded(
+                f"This took longer than {seconds:.3g} s. What it had begun to write was rolled back."
+            ) from late
+
+    async def _answer(self, scope: Any, request: Request, receive: Any, send: Any) -> None:
+        unit = await self._identify(request)
+        put_context(scope, unit)
+        tenant = unit.tenant.slug if unit.has_tenant else ""
+        with changed(tenant=tenant, user_id=unit.user.id if unit.user else None):
+            await self._inner(scope, receive, send)
 
     def _report(
         self,
@@ -192,6 +229,8 @@ class Gate:
         headers = [*_HEADERS, (b"x-request-id", context.request_id.encode()), (b"content-security-policy", policy)]
         if self._https:
             headers.append(_HSTS)
+        if self._health.draining:
+            headers.append((b"connection", b"close"))  # the next one is for another process
         headers.append((b"cache-control", control_of(scope, request)))
         headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in request.set_cookies]
         return headers
@@ -201,6 +240,13 @@ def _repeated(headers: Sequence[tuple[bytes, bytes]]) -> str:
     """The header that came more than once although two of it would mean two things; empty where none did."""
     seen = Counter(name.lower() for name, _ in headers)
     return next((name.decode() for name in _ONCE if seen[name] > 1), "")
+
+
+def _seconds(given: str | None, most: float) -> float:
+    """The time for a request: ours, or what a caller has left if that is less."""
+    if given is None or not given.isascii() or not given.isdigit() or len(given) > 9:
+        return most
+    return min(most, int(given) / 1000)
 
 
 def _without_body(send: Any) -> Any:

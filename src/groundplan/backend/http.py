@@ -12,7 +12,8 @@ from groundplan.app.calls import Calls
 from groundplan.app.route import Route
 from groundplan.app.services import Services
 from groundplan.backend.api.docs import docs_routes
-from groundplan.backend.endpoints import BODY_LIMIT, handlers
+from groundplan.backend.endpoints import handlers
+from groundplan.backend.limits import BODY_LIMIT
 from groundplan.backend.refusals import Refusals
 from groundplan.backend.web.render import Renderer
 

@@ -16,6 +16,7 @@ from groundplan.backend.api.problem import MEDIA_TYPE, encode_problem, problem_h
 from groundplan.backend.scope import context_if_any
 from groundplan.core.errors import (
     Conflict,
+    DeadlineExceeded,
     FieldError,
     Forbidden,
     GroundplanError,
@@ -24,6 +25,7 @@ from groundplan.core.errors import (
     Refused,
     TooLarge,
     Unauthenticated,
+    Unavailable,
 )
 from groundplan.data.database.database import translated
 from groundplan.messaging.message import field_error
@@ -102,7 +104,9 @@ class Refusals:
         # The framework's own words may hold the whole address, with what is secret in it.
         said = refusal if isinstance(refusal, Refused) else error
         scope["groundplan_error"] = f"{type(error).__name__}: {said}"[:500]
-        if refusal.status >= 500:
+        if isinstance(refusal, (Unavailable, DeadlineExceeded)):
+            self._log.warning("request refused", error=type(refusal).__name__, detail=refusal.detail)
+        elif refusal.status >= 500:
             self._log.error(
                 "request failed",
                 error=type(error).__name__,
@@ -121,7 +125,8 @@ class Refusals:
             return ASGIResponse(status_code=303, headers=headers, media_type="text/plain")
         page = Page("errors/error.html", status=refusal.status, problem=problem_of(refusal, scope["path"]))
         body = self._render(page, context_if_any(scope), scope)
-        return ASGIResponse(body=body, status_code=refusal.status, media_type="text/html")
+        headers = problem_headers(refusal) if refusal.status != 401 else {}
+        return ASGIResponse(body=body, status_code=refusal.status, media_type="text/html", headers=headers)
 
 
 class _Raw(Response[Any]):

@@ -8,10 +8,8 @@ import signal
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
-from granian.constants import Interfaces
-from granian.server.embed import Server
-
 from groundplan.app.health import Health
+from groundplan.backend.server import HttpServer
 
 
 class Part(Protocol):
@@ -30,11 +28,14 @@ async def serve(
     host: str,
     port: int,
     readiness_seconds: float,
+    drain_seconds: float,
+    header_seconds: float,
     ready: Any = None,
 ) -> None:
     """Runs until a signal. ``application`` is None for a worker without HTTP; ``ready`` is called once it answers.
 
-    ``readiness_seconds``: how long readiness says no before connections are refused, so that a balancer can notice.
+    ``readiness_seconds``: how long readiness says no before connections are refused, so that a balancer can notice;
+    ``drain_seconds``: how long requests that are at work then have, ``header_seconds`` how long headers may take.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -47,16 +48,7 @@ async def serve(
         if application is None:
             await _run_until(stop, health, ready, readiness_seconds)
             return
-        server = Server(
-            application,
-            address=host,
-            port=port,
-            interface=Interfaces.ASGI,
-            log_enabled=False,
-            log_access=False,
-            backlog=2048,
-            websockets=False,
-        )
+        server = HttpServer(application, host=host, port=port, header_seconds=header_seconds)
         serving = asyncio.create_task(server.serve(), name="http server")
         running = asyncio.create_task(_run_until(stop, health, ready, readiness_seconds), name="supervisor")
         done, _ = await asyncio.wait({serving, running}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,8 +57,15 @@ async def serve(
             serving.result()
             return
         server.stop()  # type: ignore[no-untyped-call]
-        await serving
-        log.info("stopped serving")
+        if await _ends(serving, drain_seconds):
+            log.info("stopped serving")
+        else:
+            log.warning("stopped serving with requests unanswered", after_seconds=drain_seconds)
+
+
+async def _ends(serving: asyncio.Task[None], seconds: float) -> bool:
+    done, _ = await asyncio.wait({serving}, timeout=seconds)
+    return bool(done)
 
 
 async def _run_until(stop: asyncio.Event, health: Health, ready: Any, readiness_seconds: float) -> None:

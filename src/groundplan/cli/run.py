@@ -52,7 +52,9 @@ async def _run(project: Project, settings: Settings, role: Role, *, prepare: boo
         process.log,
         host=settings.host,
         port=settings.port,
-        readiness_seconds=0 if settings.env in ("local", "ci") else settings.readiness_seconds,
+        readiness_seconds=settings.readiness_seconds,
+        drain_seconds=settings.drain_seconds,
+        header_seconds=settings.header_seconds,
         ready=ready,
     )
 

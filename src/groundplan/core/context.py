@@ -5,6 +5,7 @@ stay shared, so a task started inside a request keeps its trace.
 """
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from groundplan.core.errors import TransactionOpen
+from groundplan.core.errors import DeadlineExceeded, TransactionOpen
 from groundplan.core.ids import span_id, trace_id
 
 
@@ -23,6 +24,8 @@ class Tally(msgspec.Struct):
     commits: int = 0
     nested_writes: int = 0
     """Idempotent writes it asked for: each gets a key of its own."""
+    committing: int = 0
+    """Commits on their way, which nothing may tear apart: whether they took effect would be unknown."""
 
 
 class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +96,21 @@ def refuse_open_transaction(doing: str) -> None:
         raise TransactionOpen(
             f"{doing} may take long, and a database transaction is open around it. "
             "Do it before the transaction, or publish an event and do it in a handler."
+        )
+
+
+def seconds_left() -> float | None:
+    """Until the deadline of the work in hand, zero or less once it has passed; None where there is none."""
+    context = _current.get()
+    return None if context is None or context.deadline is None else context.deadline - time.monotonic()
+
+
+def refuse_expired(doing: str) -> None:
+    """Raises DeadlineExceeded where no time is left to begin what ``doing`` names."""
+    left = seconds_left()
+    if left is not None and left <= 0:
+        raise DeadlineExceeded(
+            f"The time for this was over before {doing}. What it had begun to write was rolled back."
         )
 
 

@@ -10,6 +10,10 @@ import msgspec
 from groundplan.core.errors import Misuse, OutsideCallFailed, OutsideCallRefused
 
 
+CONNECT_SECONDS = 2.0
+"""An address that swallows what is sent to it is found out long before the deadline of the call."""
+
+
 class Response(msgspec.Struct, frozen=True):
     status: int
     body: bytes
@@ -81,7 +85,7 @@ def _new_client(transport: Any) -> Any:
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
         trust_env=False,
-        timeout=None,
+        timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
         transport=transport,
         # how many run at once is for each peer's bulkhead to say
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=5.0),

@@ -7,7 +7,15 @@ from typing import Any
 from groundplan.settings.flagset import feature_flags
 from groundplan.settings.parsers import Parse, host, issuer, networks, number, one_of, text, whole
 from groundplan.settings.redaction import hide, hide_passwords
-from groundplan.settings.urls import database_url, http_url, object_storage, queue_url, redis_url, telemetry_url
+from groundplan.settings.urls import (
+    database_url,
+    http_url,
+    http_urls,
+    object_storage,
+    queue_url,
+    redis_url,
+    telemetry_url,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,12 @@ VARIABLES = (
     Variable("host", "APP_HOST", host, "The address to listen on. Not set: 127.0.0.1 in local, 0.0.0.0 elsewhere."),
     Variable("port", "APP_PORT", whole(1, 65535), "The port to listen on.", "8080"),
     Variable("public_url", "PUBLIC_URL", http_url, "Where browsers find us. Not set: http://localhost and APP_PORT."),
-    Variable("api_url", "API_URL", http_url, "Where the web part finds the API part. Not set: in its own process."),
+    Variable(
+        "api_url",
+        "API_URL",
+        http_urls,
+        "Where the web part finds the API part: an address, or several with commas. Not set: in its own process.",
+    ),
     Variable("log_level", "LOG_LEVEL", _LEVEL, "The least log lines to keep: debug, info, warn or error.", "info"),
     # data
     Variable(
@@ -80,6 +93,16 @@ VARIABLES = (
         object_storage,
         "Where files are kept: a folder, such as file:var/objects (buckets: not yet).",
         "file:var/objects",
+    ),
+    # requests
+    Variable("request_seconds", "REQUEST_SECONDS", number(0.1, 3600), "Time to answer a request.", "30"),
+    Variable("body_seconds", "BODY_SECONDS", number(0.1, 3600), "Time for the whole body of a request to come.", "15"),
+    Variable(
+        "header_seconds",
+        "HEADER_SECONDS",
+        number(1, 3600),
+        "Time for the headers of a request to come, and for which a connection may be idle. Longer than a proxy's.",
+        "75",
     ),
     # identity
     Variable(

@@ -26,6 +26,10 @@ class Settings:
     api_url: str | None
     log_level: LogLevel
 
+    request_seconds: float
+    body_seconds: float
+    header_seconds: float
+
     database_url: str
     """``postgresql+asyncpg://...`` or ``sqlite+aiosqlite:////absolute/path``."""
     database_migrate_url: str | None

@@ -117,6 +117,11 @@ def http_url(text: str, root: Path) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
+def http_urls(text: str, root: Path) -> str:
+    """One address or several, separated by commas."""
+    return ",".join(http_url(part.strip(), root) for part in text.split(","))
+
+
 def redis_url(text: str, root: Path) -> str:
     try:
         parts = urlsplit(text)

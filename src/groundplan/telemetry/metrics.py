@@ -20,6 +20,14 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.admission_limit = Gauge(
+            "groundplan_admission_limit",
+            "Requests that may be at work before one more is turned away.",
+            ("priority",),
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("groundplan_admission_in_flight", "Requests at work.", registry=self.registry)
+        self.shed = Counter("groundplan_admission_shed", "Requests turned away.", ("priority",), registry=self.registry)
         self.handler_runs = Counter(
             "groundplan_handler_runs", "Attempts of handlers.", ("handler", "outcome"), registry=self.registry
         )

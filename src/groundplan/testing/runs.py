@@ -12,7 +12,6 @@ import msgspec
 from groundplan.app import Context
 from groundplan.app.calls import Calls
 from groundplan.app.services import Services
-from groundplan.backend.worker.deadlines import CHECK_SECONDS
 from groundplan.backend.worker.runner import Runner
 from groundplan.core.errors import InvalidPayload
 from groundplan.data.database.sql import Sql
@@ -87,19 +86,14 @@ class Runs:
     async def until_idle(self, most: int) -> Endings:
         """Raises AssertionError where more than ``most`` runs would be needed."""
         endings = Endings()
-        deadlines = asyncio.create_task(self._keep_deadlines(), name="deadlines of the test")
-        try:
-            while (delivery := await self._next()) is not None:
-                if len(endings) >= most:
-                    await self._source.release([delivery])
-                    raise AssertionError(
-                        f"After {most:,} runs there is still something to do, for {delivery.handler}. Does a handler "
-                        "enqueue its own job, or snooze for ever? Raise `most` if it is meant to be so many."
-                    )
-                endings.append(await asyncio.create_task(self._run(delivery), name=delivery.handler))
-        finally:
-            deadlines.cancel()
-            await asyncio.gather(deadlines, return_exceptions=True)
+        while (delivery := await self._next()) is not None:
+            if len(endings) >= most:
+                await self._source.release([delivery])
+                raise AssertionError(
+                    f"After {most:,} runs there is still something to do, for {delivery.handler}. Does a handler "
+                    "enqueue its own job, or snooze for ever? Raise `most` if it is meant to be so many."
+                )
+            endings.append(await asyncio.create_task(self._run(delivery), name=delivery.handler))
         return endings
 
     @contextmanager
@@ -163,11 +157,6 @@ class Runs:
 
     def _finished(self, delivery: Delivery, source: Source) -> None:
         self._through.append(delivery)
-
-    async def _keep_deadlines(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            await self._runner.deadlines.check()
 
 
 class _Noting(Deliveries):

@@ -10,7 +10,7 @@ from groundplan.app.context import Context
 from groundplan.app.feature import Feature
 from groundplan.app.route import Route, build
 from groundplan.backend.api.remote import RemoteApi
-from groundplan.core.errors import Conflict, OutsideCallFailed
+from groundplan.core.errors import Conflict, OutsideCallFailed, Unavailable
 from groundplan.net.client import Outbound
 from groundplan.security.assertion import Assertions
 from groundplan.security.principal import Tenant
@@ -30,7 +30,7 @@ async def api() -> AsyncIterator[Peer]:
 async def remote(api: Peer) -> AsyncIterator[RemoteApi]:
     clock = ManualClock()
     outbound = Outbound(clock)
-    yield RemoteApi(api.url, outbound, Assertions("k" * 32, clock))
+    yield RemoteApi([api.url], outbound, Assertions("k" * 32, clock))
     await outbound.close()
 
 
@@ -69,7 +69,7 @@ async def test_a_read_goes_on_at_the_next_process(api: Peer, remote: RemoteApi, 
 async def test_a_write_is_sent_once(api: Peer, remote: RemoteApi, caller: Context) -> None:
     api.answer = hang_up
     _, write = routes()
-    with pytest.raises(OutsideCallFailed):
+    with pytest.raises(Unavailable):
         await remote(caller, write, {})
     assert len(api.received) == 1
 

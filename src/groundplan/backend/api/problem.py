@@ -45,6 +45,8 @@ def encode_problem(problem: Problem) -> bytes:
 def problem_headers(error: GroundplanError) -> dict[str, str]:
     if error.status == 401:
         return {"www-authenticate": "Bearer"}
+    if error.status == 408:
+        return {"connection": "close"}
     if error.status in (409, 429, 503) and error.retryable:
         return {"retry-after": "1"}
     return {}

@@ -1,5 +1,7 @@
 """``ctx.api`` over HTTP: user and tenant in a signed assertion, with trace, request id and idempotency key."""
 
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,16 +10,27 @@ import msgspec
 from groundplan.app.calls import nested_key
 from groundplan.app.context import Context
 from groundplan.app.route import Route
+from groundplan.backend.deadlines import TIMEOUT_HEADER
 from groundplan.backend.identity import ASSERTION_HEADER
 from groundplan.core import errors
-from groundplan.core.context import current
-from groundplan.core.errors import FieldError, GroundplanError, OutsideCallFailed
+from groundplan.core.context import current, seconds_left
+from groundplan.core.errors import (
+    DeadlineExceeded,
+    FieldError,
+    GroundplanError,
+    OutsideCallFailed,
+    PeerUnavailable,
+    Unavailable,
+)
 from groundplan.core.retry import Retry
 from groundplan.net.client import Outbound
+from groundplan.net.wire import Response
 from groundplan.security.assertion import Assertions
 
 ONCE_MORE = Retry(attempts=2, base=0.1)
-"""For a read that met an API process as it stopped."""
+"""For a read that met the only API process as it stopped."""
+_MOST_SECONDS = 30.0
+"""Where the work itself has no deadline."""
 
 
 class _FieldProblem(msgspec.Struct, frozen=True):
@@ -26,8 +39,10 @@ class _FieldProblem(msgspec.Struct, frozen=True):
 
 
 class RemoteApi:
-    def __init__(self, api_url: str, outbound: Outbound, assertions: Assertions) -> None:
-        self._api_url = api_url.rstrip("/")
+    """Instances of the api role take turns. Where one does not answer, the next is asked if that is safe."""
+
+    def __init__(self, addresses: Sequence[str], outbound: Outbound, assertions: Assertions) -> None:
+        self._addresses = deque(addresses)
         self._outbound = outbound
         self._assertions = assertions
 
@@ -35,7 +50,8 @@ class RemoteApi:
         """The reply as the route's return type; a problem comes back as the error it was there.
 
         Raises:
-            OutsideCallFailed: the api role did not answer.
+            Unavailable: no instance of the api role did answer.
+            DeadlineExceeded: not in the time that is left.
         """
         rest = dict(arguments)
         data = rest.pop("data", None)
@@ -51,22 +67,47 @@ class RemoteApi:
         if route.body is not None:
             content = msgspec.json.encode(data)
             headers["content-type"] = "application/json"
-        url = f"{self._api_url}{path}{'?' + query if query else ''}"
-        response = await self._outbound.request(
-            route.method,
-            url,
-            content=content,
-            headers=headers,
-            component="API",
-            raise_for=False,
-            retry=ONCE_MORE if route.method == "GET" else None,
-            failures=(),  # a problem is an answer, and one broken route must not cut off the others
-        )
+        response = await self._ask(route.method, f"{path}{'?' + query if query else ''}", content, headers)
         if response.status >= 400:
             raise _error_of(response.status, response.body)
         if route.method != "GET" and (here := current()) is not None:
             here.tally.commits += 1
         return msgspec.json.decode(response.body, type=route.returns) if response.body else None
+
+    async def _ask(self, method: str, target: str, content: bytes | None, headers: dict[str, str]) -> Response:
+        repeatable = method == "GET" or "idempotency-key" in headers
+        self._addresses.rotate(-1)
+        for left, address in reversed(list(enumerate(self._addresses))):
+            seconds = seconds_left()
+            if seconds is not None:
+                headers[TIMEOUT_HEADER] = str(max(0, int(seconds * 1000)))
+            try:
+                return await self._outbound.request(
+                    method,
+                    f"{address}{target}",
+                    content=content,
+                    headers=headers,
+                    timeout=_MOST_SECONDS if seconds is None else seconds,
+                    component="API",
+                    raise_for=False,
+                    retry=ONCE_MORE if method == "GET" and len(self._addresses) == 1 else None,
+                    failures=(),  # a problem is an answer, and one broken route must not cut off the others
+                )
+            except OutsideCallFailed as error:
+                if isinstance(error.__cause__, TimeoutError):
+                    raise DeadlineExceeded("The API took too long for this. Try again in a few seconds.") from error
+                if not left or not _may_ask_another(error, repeatable=repeatable):
+                    raise Unavailable("The API does not answer at the moment. Try again in a few seconds.") from error
+        raise Unavailable("No address of the API is known.")
+
+
+def _may_ask_another(error: OutsideCallFailed, *, repeatable: bool) -> bool:
+    """Where the request has not been sent, or the connection broke and repeating it does no harm."""
+    import httpx2
+
+    if isinstance(error, PeerUnavailable) or isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+        return True
+    return repeatable and isinstance(error.__cause__, (httpx2.NetworkError, httpx2.RemoteProtocolError))
 
 
 def _error_of(status: int, body: bytes) -> GroundplanError:

@@ -10,9 +10,9 @@ from typing import Any
 from groundplan.app.calls import Calls
 from groundplan.app.context import Context
 from groundplan.app.services import Services
-from groundplan.backend.worker.deadlines import Deadlines
+from groundplan.backend.deadlines import Deadlines
 from groundplan.core.clock import Random
-from groundplan.core.context import RequestContext, entered, parse_traceparent
+from groundplan.core.context import RequestContext, changed, entered, parse_traceparent
 from groundplan.core.errors import Cancel, DeadlineExceeded, GroundplanError, InvalidPayload, LeaseLost, Snooze
 from groundplan.core.ids import span_id, trace_id
 from groundplan.data.database.database import translated
@@ -48,7 +48,7 @@ class Runner:
         self._random = random
         self._worker = worker
         self._finished = finished
-        self.deadlines = Deadlines()
+        self._deadlines = Deadlines()
 
     async def run(self, task: asyncio.Task[None], delivery: Delivery, handler: Handler, source: Source) -> float | None:
         """Runs in ``task``, the current one, and never raises for a failing handler.
@@ -66,7 +66,6 @@ class Runner:
             span_id=span_id(),
             tenant=tenant.slug if tenant else "",
             user_id=delivery.user_id,
-            deadline=self._services.clock.monotonic() + handler.timeout,
         )
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         with entered(context):
@@ -107,7 +106,9 @@ class Runner:
         context = await self._context(delivery, tenant, source)
         state: State = "failed"
         try:
-            await self.deadlines.limit(task, handler.timeout, handler.function(context, message))
+            # For the handler alone: what is written about it afterwards is not under its deadline.
+            with changed(deadline=self._services.clock.monotonic() + handler.timeout):
+                await self._deadlines.limit(task, handler.timeout, handler.function(context, message))
             state = "done"
         except Exception as error:
             if not context.acknowledged:

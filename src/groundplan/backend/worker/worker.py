@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from groundplan.backend.worker.deadlines import CHECK_SECONDS
 from groundplan.backend.worker.runner import Runner
 from groundplan.backend.worker.slots import Slots
 from groundplan.data.database.database import Database
@@ -74,7 +73,6 @@ class Worker:
             asyncio.create_task(self._every(self._lease / 3, self._renew), name="worker renew"),
             asyncio.create_task(self._every(REAP_SECONDS, self._reap), name="worker reap"),
             asyncio.create_task(self._flush_loop(), name="worker flush"),
-            asyncio.create_task(self._every(CHECK_SECONDS, runner.deadlines.check), name="worker deadlines"),
         ]
         self._takers = [asyncio.create_task(self._suspect_loop(), name="worker suspects")]
         self._takers += [asyncio.create_task(self._take_loop(source), name="worker take") for source in self._sources]

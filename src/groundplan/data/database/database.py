@@ -13,16 +13,18 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from groundplan.core.context import RequestContext, current, entered
-from groundplan.core.errors import GroundplanError, Invalid, TransactionOpen, Unavailable
+from groundplan.core.context import RequestContext, current, entered, refuse_expired, seconds_left
+from groundplan.core.errors import DeadlineExceeded, GroundplanError, Invalid, TransactionOpen, Unavailable
 from groundplan.data.database import postgresql, sqlite
 from groundplan.data.database.link import Link
 from groundplan.data.database.links import Links
+from groundplan.data.database.pools import WatchedPool
 from groundplan.data.database.sql import Dialect, Row, Sql
 from groundplan.data.database.statements import record_statements
 from groundplan.data.database.uow import Reader, Transaction
 
-POOL_TIMEOUT_SECONDS = 5.0
+PATIENCE_SECONDS = 2.0
+"""How long one waits for a free connection."""
 
 
 class Database:
@@ -40,20 +42,23 @@ class Database:
             self._lock = sqlite.ProcessLock(path) if exclusive else None
             self._writer = _sqlite_engine(self._url, path, read_only=False, size=1)
             self._read = _sqlite_engine(self._url, path, read_only=True, size=pool_size)
-            self._writing = _links(self._writer, sqlite.SqliteLink, size=1, patience=None)
-            self._reading = _links(self._read, sqlite.SqliteLink, size=pool_size, patience=POOL_TIMEOUT_SECONDS)
+            self._writing = _links(self._writer, sqlite.SqliteLink, size=1, patience=PATIENCE_SECONDS)
+            # Apart from sessions, which would find none left: links keep what they have once taken.
+            self._inner = _sqlite_engine(self._url, path, read_only=True, size=pool_size)
+            self._reading = _links(self._inner, sqlite.SqliteLink, size=pool_size, patience=PATIENCE_SECONDS)
         else:
-            self._writer = postgresql.engine(self._url, max(2, pool_size), read_only=False)
-            self._read = postgresql.engine(self._url, pool_size, read_only=True)
+            self._writer = postgresql.engine(self._url, max(2, pool_size), PATIENCE_SECONDS, read_only=False)
+            self._read = postgresql.engine(self._url, pool_size, PATIENCE_SECONDS, read_only=True)
+            self._inner = self._writer
             # Apart from transactions, or a claim would wait behind all the handlers that it is to feed.
             apart = max(1, pool_size // 4)
             self._writing = _links(
                 self._writer,
                 postgresql.PostgresqlLink,
                 size=max(1, pool_size - apart),
-                patience=POOL_TIMEOUT_SECONDS,
+                patience=PATIENCE_SECONDS,
             )
-            self._reading = _links(self._writer, postgresql.PostgresqlLink, size=apart, patience=POOL_TIMEOUT_SECONDS)
+            self._reading = _links(self._writer, postgresql.PostgresqlLink, size=apart, patience=PATIENCE_SECONDS)
         for engine in (self._writer, self._read):
             record_statements(engine.sync_engine)
 
@@ -63,6 +68,13 @@ class Database:
         if self.dialect == "sqlite":
             return f"SQLite, {Path(self._url.database or '').name}"
         return f"PostgreSQL, {self._url.database} at {self._url.host}:{self._url.port or 5432}"
+
+    @property
+    def waiting(self) -> float:
+        """Seconds that the first in the queue for a connection has stood there; 0 where nobody has to."""
+        pool = self._read.sync_engine.pool
+        reading = pool.waiting if isinstance(pool, WatchedPool) else 0.0
+        return max(self._writing.waiting, self._reading.waiting, reading)
 
     async def open(self) -> None:
         """Takes SQLite's process lock; connections are made when they are needed."""
@@ -74,8 +86,8 @@ class Database:
             await self._listening.close()
         self._writing.close()
         self._reading.close()
-        await self._read.dispose()
-        await self._writer.dispose()
+        for engine in {self._read, self._inner, self._writer}:
+            await engine.dispose()
         if self._lock is not None:
             self._lock.release()
 
@@ -152,6 +164,7 @@ class _Block:
         now = current()
         if now is not None and now.in_transaction:
             raise TransactionOpen("A transaction is open already, and transactions do not nest.")
+        refuse_expired("it could begin to write")
         self._link = await self._database._lent(self._database._writing)
         self._transaction = Transaction(self._link, self._tenant_id)
         self._inside = entered(msgspec.structs.replace(now or RequestContext(), in_transaction=True))
@@ -213,6 +226,8 @@ def translated(error: BaseException) -> GroundplanError | BaseException:
         return error
     if "file is not a database" in str(driver_error):
         return Unavailable("The file that DATABASE_URL names is not an SQLite database.")
+    if str(driver_error) == "interrupted" and (seconds_left() or 0) <= 0:
+        return DeadlineExceeded("The time for this request was over while the database was at work for it.")
     if any(words in str(driver_error) for words in _UNFIT_VALUE):
         return Invalid(_DOES_NOT_FIT)
     if isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -248,7 +263,8 @@ def _sqlite_engine(url: URL, path: Path, *, read_only: bool, size: int) -> Async
         async_creator=sqlite.creator(path, read_only=read_only),
         pool_size=size,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
+        poolclass=WatchedPool,
+        pool_timeout=PATIENCE_SECONDS,
         pool_reset_on_return=None,
         hide_parameters=True,
     )

@@ -1,7 +1,6 @@
 """The connections of one engine, lent one unit of work at a time to whoever has waited longest."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 from groundplan.core.errors import Unavailable
@@ -17,7 +16,14 @@ class Links:
         self._patience = patience
         self._free: list[Link] = []
         self._lent = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: dict[asyncio.Future[None], float] = {}
+        """Since when, in the order in which they came."""
+
+    @property
+    def waiting(self) -> float:
+        """Seconds that the first in the queue has stood there; 0 where there is no queue."""
+        first = next(iter(self._waiting.values()), None)
+        return 0.0 if first is None else asyncio.get_running_loop().time() - first
 
     async def take(self) -> Link:
         """Raises Unavailable where none becomes free in time, and what the driver raises where none can be made."""
@@ -50,14 +56,15 @@ class Links:
 
     async def _turn(self) -> None:
         """Whoever gives one back counts it as lent again, to us, so that nobody takes it before we run."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting[turn] = loop.time()
         try:
             async with asyncio.timeout(self._patience):
                 await turn
         except BaseException as error:
             if turn in self._waiting:
-                self._waiting.remove(turn)
+                del self._waiting[turn]
             elif turn.done() and not turn.cancelled():
                 self._gone()
             if isinstance(error, TimeoutError):
@@ -70,7 +77,8 @@ class Links:
 
     def _next(self) -> None:
         while self._waiting and self._lent < self._size:
-            turn = self._waiting.popleft()
+            turn = next(iter(self._waiting))
+            del self._waiting[turn]
             if not turn.done():
                 self._lent += 1
                 turn.set_result(None)

@@ -11,27 +11,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from groundplan.core.errors import Misuse
 from groundplan.data.database.link import Last, shared_with_session
+from groundplan.data.database.pools import WatchedPool
 from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.statements import measured
 
-POOL_TIMEOUT_SECONDS = 5.0
+CONNECT_SECONDS = 5.0
 _DIVISION_BY_ZERO = "22012"
 _RECONNECT_SECONDS = 1.0
 _SETTINGS = {"application_name": "groundplan", "idle_in_transaction_session_timeout": "30000", "timezone": "UTC"}
 
 
-def engine(url: URL, size: int, *, read_only: bool) -> AsyncEngine:
+def engine(url: URL, size: int, patience: float, *, read_only: bool) -> AsyncEngine:
     """Transactions are a link's to begin; without one each statement is its own."""
     settings = _SETTINGS | ({"default_transaction_read_only": "on"} if read_only else {})
     return create_async_engine(
         url,
         pool_size=size,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
+        poolclass=WatchedPool,
+        pool_timeout=patience,
         pool_reset_on_return=None,
         hide_parameters=True,
         isolation_level="AUTOCOMMIT",
-        connect_args={"server_settings": settings, "timeout": POOL_TIMEOUT_SECONDS},
+        connect_args={"server_settings": settings, "timeout": CONNECT_SECONDS},
     )
 
 

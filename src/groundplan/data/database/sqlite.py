@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from groundplan.core.context import seconds_left
 from groundplan.core.errors import ConfigurationError
 from groundplan.data.database.link import Last, shared_with_session, to_its_end
 from groundplan.data.database.sql import NOW_SQLITE, Row, Sql
@@ -22,6 +23,8 @@ from groundplan.data.database.statements import measured
 
 BUSY_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.003
+_STEPS_BETWEEN_LOOKS = 200_000
+"""Of SQLite's virtual machine: some milliseconds."""
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=0", "cache_size=-16000")
 
@@ -144,12 +147,19 @@ def creator(path: Path, *, read_only: bool) -> Callable[..., Any]:
         raw = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         for pragma in _PRAGMAS:
             raw.execute(f"PRAGMA {pragma}")
+        raw.set_progress_handler(_is_out_of_time, _STEPS_BETWEEN_LOOKS)
         raw.create_function(NOW_SQLITE, 0, lambda: time.time_ns() // 1000)
         if read_only:
             raw.execute("PRAGMA query_only=ON")
         return Connection(raw)
 
     return connect
+
+
+def _is_out_of_time() -> bool:
+    """Ends the statement: it holds the event loop, where nothing else could."""
+    left = seconds_left()
+    return left is not None and left <= 0
 
 
 class ProcessLock:

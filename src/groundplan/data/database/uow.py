@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from groundplan.core.context import current
+from sqlalchemy.exc import PendingRollbackError
+
+from groundplan.core.context import Tally, current, refuse_expired
 from groundplan.data.database.link import Last, Link, to_its_end
 from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.tenancy import LazySession
@@ -24,7 +26,10 @@ class Reader:
     async def release(self) -> None:
         """Objects that were read stay usable; the next query takes a connection again."""
         if self.session.used and self.session.in_transaction():
-            await self.session.commit()
+            try:
+                await self.session.commit()
+            except PendingRollbackError:  # its query was cancelled, and the connection with it
+                await self.session.rollback()
 
 
 class Transaction:
@@ -64,15 +69,19 @@ class Transaction:
         for act in self._before:
             await act(self)
             await self._flush()
+        refuse_expired("it could be committed")
+        context = current()
+        tally = context.tally if context is not None else Tally()
+        tally.committing += 1
         try:
             if self._after:
                 await to_its_end(self._link.commit(self._last))
             else:
                 await self._link.commit(self._last)
         finally:
+            tally.committing -= 1
             await self._close()
-        if (context := current()) is not None:
-            context.tally.commits += 1
+        tally.commits += 1
 
     async def undo(self) -> None:
         await self._close()
