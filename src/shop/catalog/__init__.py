@@ -3,12 +3,14 @@
 from shop.catalog.baskets import MOST_LINES, BasketView, Quantity, empty_basket, get_basket
 from shop.catalog.declaration import feature
 from shop.catalog.departments import TITLES as DEPARTMENT_TITLES
+from shop.catalog.documents import INDEX, document_of
 from shop.catalog.models import BasketLine, Product
 from shop.catalog.pricing import Totals, totals
 from shop.catalog.visitor import basket_id_of, visitor_basket
 
 __all__ = [
     "DEPARTMENT_TITLES",
+    "INDEX",
     "MOST_LINES",
     "BasketLine",
     "BasketView",
@@ -16,6 +18,7 @@ __all__ = [
     "Quantity",
     "Totals",
     "basket_id_of",
+    "document_of",
     "empty_basket",
     "feature",
     "get_basket",
