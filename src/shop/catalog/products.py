@@ -1,5 +1,6 @@
 """The catalogue over the API: browse, search, look at one product."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -108,7 +109,8 @@ async def list_products(
     async def read() -> ProductPage:
         hits = (await ctx.search.find(INDEX, q, tag=department, limit=MOST_MATCHES)).hits if q.strip() else None
         found = _filtered(department, hits, in_stock)
-        total = await ctx.db.scalar(select(func.count()).select_from(found.subquery()))
+        counted = hits is not None and not in_stock
+        total = len(hits or []) if counted else await ctx.db.scalar(select(func.count()).select_from(found.subquery()))
         products = list(await ctx.db.scalars(_ordered(found, order, hits or [], after).limit(limit + 1)))
         seen = after.seen if after else 0
         more = len(products) > limit
@@ -175,8 +177,10 @@ def _ordered(found: Select[Product], sort: Sort, hits: Sequence[Hit], after: Pos
 
 
 def _match(hits: Sequence[Hit]) -> ColumnElement[int]:
-    levels = {level: [hit.id for hit in hits if hit.match == level] for level in {hit.match for hit in hits} - {0}}
-    return case(*((Product.id.in_(ids), level) for level, ids in levels.items()), else_=0) if levels else literal(0)
+    """Names the products of every level but the one that has most."""
+    (most, _), *others = Counter(hit.match for hit in hits).most_common() or [(0, 0)]
+    levels = [(Product.id.in_([hit.id for hit in hits if hit.match == level]), level) for level, _ in others]
+    return case(*levels, else_=most) if levels else literal(most)
 
 
 def _position(cursor: str, sort: Sort) -> Position | None:
