@@ -31,6 +31,7 @@ from groundplan.data.database.migrate import PLATFORM, History
 from groundplan.data.objects.port import Objects
 from groundplan.data.objects.signing import UrlSigner
 from groundplan.data.queue.port import Broker
+from groundplan.data.search.port import Search
 from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
 from groundplan.integrations.mail.port import Mail, Mailbox
@@ -71,6 +72,11 @@ ADAPTERS = {
     "payment pages": "groundplan.integrations.payments.sandbox_pages:sandbox_routes",
     "analytics": "groundplan.integrations.analytics.eventlog:EventLogAnalytics",
 }
+SEARCH = {
+    "sqlite": "groundplan.data.search.sqlite:SqliteIndex",
+    "postgresql": "groundplan.data.search.postgresql:PostgresqlIndex",
+}
+"""By the dialect of the database, which holds the index."""
 BROKERS = {
     "nats": "groundplan.data.queue.nats:NatsBroker",
     "redis": "groundplan.data.queue.redis:RedisBroker",
@@ -98,6 +104,10 @@ def assemble(app: App) -> Assembly:
 
 def open_database(settings: Settings, *, exclusive: bool, log: Any = None) -> Database:
     return Database(settings.database_url, pool_size=settings.database_pool_size, exclusive=exclusive, log=log)
+
+
+def search_in(database: Database) -> Search:
+    return Search(load(SEARCH[database.dialect])())
 
 
 def application_role(settings: Settings) -> str | None:
@@ -271,6 +281,7 @@ def _services(settings: Settings, assembly: Assembly, parts: _Parts, telemetry_s
             observe=_count(parts.metrics),
         ),
         objects=parts.objects,
+        search=search_in(database),
         mail=parts.mail,
         payments=parts.payments,
         analytics=parts.analytics,

@@ -3,7 +3,7 @@
 from groundplan.app import App
 
 CUSTOMER = ("orders:place", "orders:read")
-STAFF = (*CUSTOMER, "orders:read-all", "reports:make")
+STAFF = (*CUSTOMER, "catalog:edit", "orders:read-all", "reports:make")
 
 app = App(
     "shop",

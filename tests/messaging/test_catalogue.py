@@ -88,6 +88,8 @@ def test_the_shops_own_are_all_there() -> None:
     assert {name: entry.feature for name, entry in entries.items()} == {
         "order.paid": "orders",
         "order.placed": "orders",
+        "product.changed": "catalog",
+        "rebuild.index": "catalog",
         "sales.report": "reports",
     }
     assert [handler.name for handler in entries["order.paid"].handlers] == ["orders.send_receipt"]

@@ -39,8 +39,9 @@ from groundplan.security.principal import Tenant, User
 from groundplan.security.tenants import Tenants
 from groundplan.security.users import Users
 from groundplan.testing.postgres import DatabaseUrls
+from groundplan.wiring import search_in
 from shop.app import app
-from shop.catalog import Product
+from shop.catalog import INDEX, Product, document_of
 
 HISTORY = History("shop", Path(shop.__file__).parent / "migrations", "app_version")
 
@@ -94,6 +95,7 @@ class Stores:
                 MemoryCache(clock, max_entries=1000, max_bytes=10_000_000), app="t", version="1", random=random
             ),
             objects=self.objects,
+            search=search_in(database),
             mail=Mail(cast(Any, self.mail)),
             payments=Payments(cast(Any, self.gateway)),
             analytics=cast(Any, SimpleNamespace(track=lambda name, **rest: self.facts.append(name))),
@@ -157,6 +159,8 @@ class Stores:
         product = Product(title=title, **known | values)
         async with self.database.transaction(tenant.id) as transaction:
             transaction.session.add(product)
+            index = self.services.search.bind(tenant.id, transaction.session, writes=True)
+            await index.index(INDEX, [document_of(product)])
         return product.id
 
     async def stock(self, product_id: UUID) -> int:

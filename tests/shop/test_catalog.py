@@ -59,6 +59,41 @@ async def test_search_takes_its_words_literally(stores: Stores) -> None:
     assert [product.title for product in (await ctx.api(list_products, q="%")).items] == ["Chocolate 72 %"]
 
 
+async def test_the_best_match_comes_first_and_then_the_most_bought(stores: Stores) -> None:
+    for title, brand, bought in (
+        ("Chocolate", "Milk and more", 90),
+        ("Milkshake", "Maker", 80),
+        ("Milk, seldom", "Maker", 1),
+        ("Milk, often", "Maker", 5),
+    ):
+        await stores.product(title, brand=brand, bought=bought, department="dairy")
+    ctx = stores.visitor()
+    found = await ctx.api(list_products, q="milk")
+    assert [product.title for product in found.items] == ["Milk, often", "Milk, seldom", "Milkshake", "Chocolate"]
+    by_bought = await ctx.api(list_products, q="milk", sort="bought")
+    assert [product.title for product in by_bought.items][:2] == ["Chocolate", "Milkshake"]
+    assert (await ctx.api(list_products, q="dairy", in_stock=True)).total == 4
+    assert (await ctx.api(list_products, sort="match")).total == 4
+
+
+@pytest.mark.parametrize("sort", ["match", "bought", "price", "title"])
+async def test_pages_of_a_search_follow_each_other_without_gap_or_repeat(stores: Stores, sort: Sort) -> None:
+    titles = ("Milk", "Milkshake", "Oats", "Soup")
+    for number in range(24):
+        brand = ("Milk and more", "Milky")[number % 2]
+        await stores.product(titles[number % 3], brand=brand, bought=number % 4, price_cents=100 + number % 3)
+    await stores.product(titles[3])
+    ctx, seen, cursor = stores.visitor(), list[UUID](), ""
+    while True:
+        page = await ctx.api(list_products, q="milk", sort=sort, limit=5, cursor=cursor)
+        assert (page.total, page.first) == (24, len(seen) + 1)
+        seen += [product.id for product in page.items]
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    assert len(seen) == len(set(seen)) == 24
+
+
 async def test_in_stock_leaves_out_what_has_run_out(stores: Stores) -> None:
     await stores.product(stock=0)
     left = await stores.product(stock=1)
@@ -100,6 +135,7 @@ async def test_forged_cursors_are_refused(stores: Stores) -> None:
         ("bought", ["bought", 1, str(uuid4()), -1]),
         ("title", ["title", "a\0b", str(uuid4()), 0]),
         ("title", ["title", 1, str(uuid4()), 0]),
+        ("bought", ["bought", 1, str(uuid4()), 0, 9]),
     ]
     for sort, position in forged:
         cursor = base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")

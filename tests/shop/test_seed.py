@@ -7,6 +7,7 @@ import pytest
 from groundplan.core.clock import SystemClock
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
+from groundplan.wiring import search_in
 from shop.seed import DEMO_PASSWORD, STORES, seed
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +24,7 @@ async def test_the_seed_fills_three_stores_once(database: Database) -> None:
     started = time.perf_counter()
     report = await seed(
         database,
+        search=search_in(database),
         hash_password=hash_password,
         clock=SystemClock(),
         progress=lambda step, done, total: steps.append((step, done, total)),
@@ -42,7 +44,7 @@ async def test_the_seed_fills_three_stores_once(database: Database) -> None:
     assert lines == 15_031
 
     started = time.perf_counter()
-    again = await seed(database, hash_password=hash_password, clock=SystemClock())
+    again = await seed(database, search=search_in(database), hash_password=hash_password, clock=SystemClock())
     assert time.perf_counter() - started < 0.5
     assert (again.stores, again.products, again.orders) == (0, 0, 0)
     assert len(again.accounts) == 9

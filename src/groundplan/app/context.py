@@ -23,6 +23,7 @@ from groundplan.core.errors import (
 from groundplan.data.cache.tenant import TenantCache
 from groundplan.data.database.uow import Reader, Transaction
 from groundplan.data.objects.port import Objects
+from groundplan.data.search.port import Search
 from groundplan.integrations.mail.port import Mail
 from groundplan.integrations.payments.port import Payments
 from groundplan.messaging.message import Envelope, Event, Job
@@ -201,6 +202,11 @@ class Context:
     @property
     def cache(self) -> TenantCache:
         return self._services.cache.bind(self.tenant.id, lambda: self._transaction)
+
+    @property
+    def search(self) -> Search:
+        """This tenant's index of texts. It is in the database: written in the open transaction, read like ``db``."""
+        return self._services.search.bind(self.tenant.id, self.db, writes=self._transaction is not None)
 
     def render_page(self) -> None:
         """From here on this is a page, which has no database: it calls the API."""

@@ -11,6 +11,7 @@ from groundplan.core.clock import Clock
 from groundplan.data.cache.read_through import Cache
 from groundplan.data.database.database import Database
 from groundplan.data.objects.port import Objects
+from groundplan.data.search.port import Search
 from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
 from groundplan.integrations.analytics.port import Analytics
@@ -36,6 +37,7 @@ class Services:
     database: Database
     cache: Cache
     objects: Objects
+    search: Search
     mail: Mail
     payments: Payments
     analytics: Analytics

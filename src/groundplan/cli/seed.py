@@ -8,7 +8,7 @@ from groundplan.cli.project import find_project
 from groundplan.core.clock import SystemClock
 from groundplan.security.passwords import Passwords
 from groundplan.settings import Settings
-from groundplan.wiring import load, open_database
+from groundplan.wiring import load, open_database, search_in
 
 
 def seed() -> int:
@@ -30,7 +30,11 @@ async def seed_database(settings: Settings, app: App) -> bool:
     await database.open()
     try:
         report = await load(app.seed)(
-            database, hash_password=lambda password: Passwords().hash_now(password), clock=SystemClock(), progress=_show
+            database,
+            search=search_in(database),
+            hash_password=lambda password: Passwords().hash_now(password),
+            clock=SystemClock(),
+            progress=_show,
         )
     finally:
         await database.close()

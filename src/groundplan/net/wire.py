@@ -9,7 +9,6 @@ import msgspec
 
 from groundplan.core.errors import Misuse, OutsideCallFailed, OutsideCallRefused
 
-
 CONNECT_SECONDS = 2.0
 """An address that swallows what is sent to it is found out long before the deadline of the call."""
 

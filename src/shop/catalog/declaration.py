@@ -6,5 +6,11 @@ feature = Feature(
     "catalog",
     owner="commerce",
     objective=Objective(availability=0.999, latency_ms=200),
-    modules=["shop.catalog.products", "shop.catalog.baskets", "shop.catalog.pages"],
+    modules=[
+        "shop.catalog.products",
+        "shop.catalog.editing",
+        "shop.catalog.indexing",
+        "shop.catalog.baskets",
+        "shop.catalog.pages",
+    ],
 )

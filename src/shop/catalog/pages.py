@@ -13,12 +13,12 @@ from groundplan.core.urls import is_local
 from shop.catalog.baskets import SetQuantity, put_basket_line
 from shop.catalog.declaration import feature
 from shop.catalog.departments import TITLES, Department
-from shop.catalog.products import SHELVES, Search, Sort, get_product, list_departments, list_products
+from shop.catalog.products import SHELVES, Search, Sort, get_product, list_departments, list_products, order_of
 from shop.catalog.visitor import own_basket_id, visitor_basket
 from shop.paging import Cursor
 
 PAGE_SIZE = 24
-SORTS = (("bought", "Most bought"), ("price", "Price, low first"), ("title", "Name"))
+SORTS = (("match", "Best match"), ("bought", "Most bought"), ("price", "Price, low first"), ("title", "Name"))
 
 LocalPath = Annotated[str, msgspec.Meta(max_length=2000)]
 
@@ -34,7 +34,7 @@ async def browse(
     ctx: Context,
     department: Department | Literal[""] = "",
     q: Search = "",
-    sort: Sort = "bought",
+    sort: Sort | Literal[""] = "",
     stock: Literal["", "on"] = "",
     cursor: Cursor = "",
 ) -> Page:
@@ -43,7 +43,8 @@ async def browse(
         list_products, department=department, q=q, sort=sort, in_stock=bool(stock), limit=PAGE_SIZE, cursor=cursor
     )
     departments = await ctx.api(list_departments)
-    chosen = {"department": department, "q": q, "sort": "" if sort == "bought" else sort, "stock": stock}
+    order = order_of(sort, q)
+    chosen = {"department": department, "q": q, "sort": "" if order == order_of("", q) else order, "stock": stock}
     return Page(
         "catalog/browse.html",
         products=products,
@@ -51,8 +52,8 @@ async def browse(
         all_products=sum(department.products for department in departments),
         basket=await visitor_basket(ctx),
         titles=TITLES,
-        sorts=SORTS,
-        chosen=chosen | {"sort": sort},
+        sorts=[(value, words) for value, words in SORTS if q.strip() or value != "match"],
+        chosen=chosen | {"sort": order},
         here=_address(chosen, cursor),
         next_page=_address(chosen, products.next_cursor) if products.next_cursor else "",
         first_page=_address(chosen) if cursor else "",

@@ -10,7 +10,8 @@ from groundplan.core.clock import Clock
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
-from shop.catalog import Product
+from groundplan.data.search.port import Search
+from shop.catalog import INDEX, Product, document_of
 from shop.data.catalogue import read_catalogue
 from shop.data.purchases import Purchase, read_purchases
 from shop.orders import Order, OrderLine
@@ -35,6 +36,7 @@ class SeedReport(NamedTuple):
 async def seed(
     database: Database,
     *,
+    search: Search,
     hash_password: Callable[[str], str],
     clock: Clock,
     progress: Progress = lambda step, done, total: None,
@@ -50,7 +52,7 @@ async def seed(
         password_hash = hash_password(DEMO_PASSWORD)
         for done, store in enumerate(missing):
             progress(f"filling {store.name}", done, len(missing))
-            added = await _fill(database, store, purchases[store.number], shift, password_hash, clock)
+            added = await _fill(database, search, store, purchases[store.number], shift, password_hash, clock)
             products, orders = products + added[0], orders + added[1]
         progress("the stores are open", len(missing), len(missing))
     accounts = tuple(account for store in STORES for account in store.accounts)
@@ -58,7 +60,13 @@ async def seed(
 
 
 async def _fill(
-    database: Database, store: Store, purchases: list[Purchase], shift: timedelta, password_hash: str, clock: Clock
+    database: Database,
+    search: Search,
+    store: Store,
+    purchases: list[Purchase],
+    shift: timedelta,
+    password_hash: str,
+    clock: Clock,
 ) -> tuple[int, int]:
     catalogue = read_catalogue(store.own_brand)
     products = product_rows(store, catalogue, purchases)
@@ -66,6 +74,8 @@ async def _fill(
     async with database.transaction(store.id) as transaction:
         await _open(transaction, store, password_hash, clock)
         await _insert(transaction, Product, products)
+        index = search.bind(store.id, transaction.session, writes=True)
+        await index.index(INDEX, [document_of(Product(**product)) for product in products])
         await _insert(transaction, Order, orders)
         await _insert(transaction, OrderLine, lines)
     return len(products), len(orders)
