@@ -36,7 +36,7 @@ class House:
 
     def __init__(self, process: Process) -> None:
         self.services = process.services
-        (self.telemetry,) = (part for part in process.parts if isinstance(part, TelemetryStore))
+        self.telemetry = next(part for part in process.parts if isinstance(part, TelemetryStore))
         self.tenant_id = uuid4()
         self._application = process.application
         self._browsers: list[httpx2.AsyncClient] = []
