@@ -3,7 +3,7 @@
 QUICK=1         our part and one peer, once each, in less than a minute
 PEERS=a,b       only these peers
 PARTS=a,b       only these parts
-SLOTS=10        handlers at a time, and connections, for every contender
+SLOTS=10        connections for the handlers' transactions, for every contender
 """
 
 import asyncio
@@ -60,7 +60,9 @@ async def _run(console: Console, folder: Path, stack: ExitStack) -> int:
     chosen = asked("PEERS", known[: 1 if quick else None], known)
     parts = asked("PARTS", list(PARTS), list(PARTS))
     bound = "not bound to a core" if bench.core is None else f"each bound to core {bench.core} with its children"
-    console.print(f"{described()}; {bench.slots} slots; measured processes {bound}, servers not bound", highlight=False)
+    console.print(
+        f"{described()}; {bench.slots} connections; measured processes {bound}, servers not bound", highlight=False
+    )
     figures: list[results.Figure] = []
     for part in parts:
         figures += await PARTS[part](bench, chosen)

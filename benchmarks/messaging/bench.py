@@ -26,6 +26,10 @@ from groundplan.testing.postgres import PostgresServer
 PROJECT = '[tool.groundplan]\napp = "benchmarks.messaging.app:app"\n'
 PLATFORM = {"APP_ENV": "ci", "SECRET_KEY": "a secret of this benchmark alone, long enough"}
 FILL_SECONDS = 300.0
+HANDLERS_A_CONNECTION = 4
+"""Of ours, some of which wait for a connection while others use it; PgQueuer, for one, begins 500 at a time."""
+HANDLERS_WITHOUT = 200
+"""At a time, of those that need no connection."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ class Bench:
             broker = self.broker(contender.broker)
             jobs = max(1, int(jobs * contender.share))
             task = Task(owner, broker, contender.kind, jobs, self.slots, skip, folder / "meter.json")
-            ours = self._platform(app, broker) if contender.module == "ours" else {}
+            ours = self._platform(app, broker, contender.kind) if contender.module == "ours" else {}
             postgresql = contender.engine == "postgresql"
             connection = await asyncpg.connect(_plain(self.postgres.url(name))) if postgresql else None
             try:
@@ -190,8 +194,11 @@ class Bench:
                     migration.wait(FILL_SECONDS)
         return self._template
 
-    def _platform(self, url: str, broker: str) -> dict[str, str]:
-        settings = {"DATABASE_URL": url, "DATABASE_POOL_SIZE": str(self.slots + 2), "WORKER_SLOTS": str(self.slots)}
+    def _platform(self, url: str, broker: str, kind: str = "") -> dict[str, str]:
+        """As many transactions at a time as every contender; a quarter of our pool is for claims."""
+        connections = self.slots + self.slots // 3
+        slots = HANDLERS_WITHOUT if kind == "noop" else HANDLERS_A_CONNECTION * self.slots
+        settings = {"DATABASE_URL": url, "DATABASE_POOL_SIZE": str(connections), "WORKER_SLOTS": str(slots)}
         return PLATFORM | settings | ({"QUEUE_URL": broker} if broker else {})
 
 

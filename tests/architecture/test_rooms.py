@@ -42,11 +42,11 @@ def test_a_port_is_small() -> None:
 
 def test_a_port_and_its_adapters_share_one_folder() -> None:
     adapters = _adapters()
-    assert adapters, "wiring.py names every adapter as 'module:Class'"
+    assert adapters, "wiring names every adapter as 'module:Class'"
     for name in adapters:
         path = SOURCE.joinpath(*name.split("."))
-        assert path.with_suffix(".py").exists() or path.is_dir(), f"wiring.py names {name}, which is not there"
-        assert (path.parent / "port.py").exists(), f"wiring.py names {name}, which has no port.py beside it"
+        assert path.with_suffix(".py").exists() or path.is_dir(), f"wiring names {name}, which is not there"
+        assert (path.parent / "port.py").exists(), f"wiring names {name}, which has no port.py beside it"
 
 
 def test_only_wiring_names_adapters() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from groundplan.core.errors import Unavailable
 from groundplan.settings import load
 from groundplan.testing.servers import Server
-from groundplan.wiring import _broker
+from groundplan.wiring import broker_of
 from tests.chaos.app import LEDGER, app
 from tests.chaos.entry import Rig
 from tests.chaos.processes import Worker
@@ -113,7 +113,7 @@ class Site:
     def depth(self) -> int:
         """How many messages the broker has; none where there is no broker."""
         environ = self.environment()
-        broker = _broker(load(root=self.folder, environ=environ).settings, app.name)
+        broker = broker_of(load(root=self.folder, environ=environ).settings, app.name)
         if broker is None:
             return 0
 

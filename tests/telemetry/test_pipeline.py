@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from groundplan.core.context import RequestContext, entered
 from groundplan.telemetry import AccessLines, Metrics, RequestRecord, Telemetry, record, span
+from groundplan.telemetry.pipeline import WRITES_A_SECOND
 from tests.telemetry.kept import START, Kept, request
 
 
@@ -123,3 +124,21 @@ def test_handlers_are_counted_by_outcome_and_not_as_requests() -> None:
     assert registry.get_sample_value("groundplan_handler_runs_total", labels | {"outcome": "failed"}) == 2
     assert registry.get_sample_value("groundplan_handler_duration_seconds_count", labels) == 3
     assert b"groundplan_http_requests_total{" not in Metrics().render()
+
+
+def test_of_many_that_only_wrote_a_hundred_a_second_are_kept() -> None:
+    kept = Kept()
+    telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=0)
+
+    def write(count: int, second: float, **more: Any) -> int:
+        before = len(kept.request_records)
+        for _ in range(count):
+            run = request(kind="handler", method="", wrote=True, start_us=START + int(second * 1_000_000), **more)
+            telemetry.finish(RequestContext(), run)
+        return len(kept.request_records) - before
+
+    assert write(1_000, 0) == WRITES_A_SECOND
+    assert write(1_000, 0.5) == WRITES_A_SECOND / 2
+    assert write(1_000, 60) == WRITES_A_SECOND, "no more than one second's are saved up"
+    assert write(10, 60, status=500) == 10, "what failed is always kept"
+    assert write(1, 0) == 0, "a clock that went back gives none"

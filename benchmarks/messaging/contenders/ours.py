@@ -8,6 +8,8 @@ from pathlib import Path
 
 from benchmarks.messaging.app import DoNothing, WriteRow, WriteRowCore, WriteRowOrm, app
 from benchmarks.messaging.contenders.task import NOTE, Task
+from groundplan.core.context import changed
+from groundplan.core.ids import trace_id
 from groundplan.testing.app import RunningApp, running
 from groundplan.wiring import Role
 
@@ -29,9 +31,10 @@ async def fill(task: Task) -> None:
     async with platform(task, "api") as running_app:
         for start in range(0, task.jobs, BATCH):
             context = running_app.context(system=True)
-            async with context.transaction():
-                for number in range(start, min(start + BATCH, task.jobs)):
-                    context.enqueue(kind(number=number, note=NOTE))
+            with changed(trace_id=trace_id()):  # or one draw would decide whether all traces are kept, or none
+                async with context.transaction():
+                    for number in range(start, min(start + BATCH, task.jobs)):
+                        context.enqueue(kind(number=number, note=NOTE))
 
 
 if __name__ == "__main__":

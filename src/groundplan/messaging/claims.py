@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
 
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
-from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
+from groundplan.data.database.sql import Row, Sql, as_instant
 from groundplan.messaging.handlers import Handler
 from groundplan.messaging.message import Delivery
 
@@ -61,17 +63,16 @@ class Claims:
             if room <= 0:
                 return []
             values = {"slots": room, "paused": "[]", **self._lease_values({handler.name: handler.version})}
-            claimed = [_delivery(row) for row in await transaction.execute(_CLAIM, **values)]
+            claimed = [_delivery(row, values["token"]) for row in await transaction.execute(_CLAIM, **values)]
             await transaction.execute(_SPEND, handler=handler.name, tokens=tokens - len(claimed))
         return claimed
 
     async def _claim(self, sql: Sql, known: dict[str, int], limit: int, paused: Iterable[str]) -> list[Delivery]:
-        rows = await self._database.execute(
-            sql, slots=limit, paused=json.dumps(list(paused)), **self._lease_values(known)
-        )
-        return sorted((_delivery(row) for row in rows), key=_turn)
+        values = self._lease_values(known)
+        rows = await self._database.execute(sql, slots=limit, paused=json.dumps(list(paused)), **values)
+        return sorted((_delivery(row, values["token"]) for row in rows), key=_turn)
 
-    def _lease_values(self, known: dict[str, int]) -> dict[str, object]:
+    def _lease_values(self, known: dict[str, int]) -> dict[str, Any]:
         return {"known": json.dumps(known), "lease": self._lease, "token": uuid7(), "worker": self._worker}
 
 
@@ -79,18 +80,19 @@ def _turn(delivery: Delivery) -> tuple[int, object]:
     return delivery.priority, delivery.run_at
 
 
-def _delivery(row: Row) -> Delivery:
+def _delivery(row: Row, token: UUID) -> Delivery:
+    """The row of a claim with ``token``; SQLite has ids as text and times as numbers."""
     if not isinstance(row.id, str):
         return Delivery(*row)
     return Delivery(
         *row._replace(
-            id=as_uuid(row.id),
-            event_id=row.event_id and as_uuid(row.event_id),
-            tenant_id=row.tenant_id and as_uuid(row.tenant_id),
-            user_id=row.user_id and as_uuid(row.user_id),
+            id=UUID(row.id),
+            event_id=row.event_id and UUID(row.event_id),
+            tenant_id=row.tenant_id and UUID(row.tenant_id),
+            user_id=row.user_id and UUID(row.user_id),
             occurred_at=as_instant(row.occurred_at),
             run_at=as_instant(row.run_at),
-            lease_token=as_uuid(row.lease_token),
+            lease_token=token,
         )
     )
 
@@ -108,6 +110,7 @@ def _claiming(condition: str, *, state: str = "leased", counted: int = 1) -> Sql
     changes = f"""state = '{state}', lease_token = :token, lease_until = NOW + SECONDS(:lease), worker = :worker,
         attempt = attempt + {counted}"""
     return Sql(
+        relaxed=True,  # a claim that a crash undoes is a message that is ready again
         postgresql=f"""
         WITH next AS MATERIALIZED (
             SELECT d.id FROM deliveries d

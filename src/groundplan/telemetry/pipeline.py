@@ -15,6 +15,7 @@ from groundplan.telemetry.metrics import Metrics
 from groundplan.telemetry.plain import printable, text
 from groundplan.telemetry.spans import SpanRecord
 
+WRITES_A_SECOND = 100
 FLUSH_SECONDS = 0.05
 FLUSH_LINES = 500
 
@@ -82,13 +83,18 @@ class Telemetry:
         self._slow_us = slow_ms * 1000
         self._sample = sample
         self._access = access
+        self._writes = _Ration(WRITES_A_SECOND)
         self._secret = _SecretNames()
 
-    def finish(self, context: RequestContext, done: RequestRecord) -> None:
-        """Hands over the request, and its spans if it failed, was slow, wrote or was drawn. Secrets are hidden."""
+    def finish(self, context: RequestContext, done: RequestRecord, *, keep: bool | None = None) -> None:
+        """Hands over the request, and its spans where they are worth keeping. Secrets are hidden.
+
+        ``keep`` is what ``keeps`` said, where it was asked before.
+        """
         if self._secret[done.name]:
             done = done._replace(path=_without_secrets(done.name, done.path))
-        keep = self.keeps(context, done)
+        if keep is None:
+            keep = self.keeps(context, done)
         if keep or done.kind != "handler":
             self._hand_over(context, done, keep)
         self._count(done)
@@ -96,13 +102,17 @@ class Telemetry:
             self._access.write(done)
 
     def keeps(self, context: RequestContext, done: RequestRecord) -> bool:
-        """Whether the trace is kept. What handlers do is worth a look only then: of most there are too many."""
+        """Whether the trace is kept: it failed, was slow, or was drawn; or it wrote, so that its future matters.
+
+        Of those that only wrote a hundred a second are kept: who writes more often than that is seen by the others.
+        What handlers do is worth a look only where it is kept: of most there are too many.
+        """
         return (
-            done.wrote
-            or done.status >= 500
+            done.status >= 500
             or done.duration_us >= self._slow_us
             or drawn(done.trace_id, self._sample)
             or any(span.error for span in context.spans)
+            or (done.wrote and self._writes.take(done.start_us + done.duration_us))
         )
 
     def _hand_over(self, context: RequestContext, done: RequestRecord, keep: bool) -> None:
@@ -145,6 +155,24 @@ class _Labelled(dict[tuple[str, ...], Any]):
     def __missing__(self, labels: tuple[str, ...]) -> Any:
         child = self[labels] = self._metric.labels(*labels)
         return child
+
+
+class _Ration:
+    """So many a second, and those of one quiet second saved up."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._left = float(rate)
+        self._at_us = 0
+
+    def take(self, at_us: int) -> bool:
+        """``at_us``: now, in microseconds since the epoch."""
+        self._left = min(self._rate, self._left + max(0, at_us - self._at_us) * self._rate / 1_000_000)
+        self._at_us = at_us
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class _SecretNames(dict[str, bool]):

@@ -199,10 +199,10 @@ class Runner:
             wrote=context.tally.commits > 0 or delivery.attempt > 1,
             error=text,
         )
-        if self._telemetry.keeps(context, done):
+        if keep := self._telemetry.keeps(context, done):
             with entered(context):
                 _record_spans(delivery, done, parent_id)
-        self._telemetry.finish(context, done)
+        self._telemetry.finish(context, done, keep=keep)
 
 
 def _record_spans(delivery: Delivery, done: RequestRecord, parent_id: str) -> None:

@@ -23,6 +23,8 @@ from groundplan.data.database.sql import Dialect, Row, Sql
 from groundplan.data.database.statements import record_statements
 from groundplan.data.database.uow import Reader, Transaction
 
+RELAXED_LINKS = 2
+"""Of a process to PostgreSQL, for statements that need not wait for the disk."""
 PATIENCE_SECONDS = 2.0
 """How long one waits for a free connection."""
 
@@ -46,8 +48,10 @@ class Database:
             # Apart from sessions, which would find none left: links keep what they have once taken.
             self._inner = _sqlite_engine(self._url, path, read_only=True, size=pool_size)
             self._reading = _links(self._inner, sqlite.SqliteLink, size=pool_size, patience=PATIENCE_SECONDS)
+            self._lax, self._relaxed = self._inner, self._writing
         else:
-            self._writer = postgresql.engine(self._url, max(2, pool_size), PATIENCE_SECONDS, read_only=False)
+            self._writer = postgresql.engine(self._url, max(2, pool_size), PATIENCE_SECONDS)
+            self._lax = postgresql.engine(self._url, RELAXED_LINKS, PATIENCE_SECONDS, relaxed=True)
             self._read = postgresql.engine(self._url, pool_size, PATIENCE_SECONDS, read_only=True)
             self._inner = self._writer
             # Apart from transactions, or a claim would wait behind all the handlers that it is to feed.
@@ -59,6 +63,7 @@ class Database:
                 patience=PATIENCE_SECONDS,
             )
             self._reading = _links(self._writer, postgresql.PostgresqlLink, size=apart, patience=PATIENCE_SECONDS)
+            self._relaxed = _links(self._lax, postgresql.PostgresqlLink, size=RELAXED_LINKS, patience=PATIENCE_SECONDS)
         for engine in (self._writer, self._read):
             record_statements(engine.sync_engine)
 
@@ -86,7 +91,8 @@ class Database:
             await self._listening.close()
         self._writing.close()
         self._reading.close()
-        for engine in {self._read, self._inner, self._writer}:
+        self._relaxed.close()
+        for engine in {self._read, self._inner, self._writer, self._lax}:
             await engine.dispose()
         if self._lock is not None:
             self._lock.release()
@@ -108,18 +114,19 @@ class Database:
 
     async def execute(self, sql: Sql, **values: Any) -> list[Row]:
         """Runs one internal statement by itself."""
-        if self.dialect == "sqlite" and not sql.reads:
+        if self.dialect == "sqlite" and not (sql.reads or sql.relaxed):
             async with self.transaction(None) as transaction:
                 return await transaction.execute(sql, **values)
-        link = await self._lent(self._reading)
+        links = self._relaxed if sql.relaxed else self._reading
+        link = await self._lent(links)
         try:
-            return await link.run(sql, values)
+            return await (link.run_alone if sql.relaxed else link.run)(sql, values)
         except Exception as error:
             if (known := translated(error)) is not error:
                 raise known from error
             raise
         finally:
-            self._reading.give(link)
+            links.give(link)
 
     async def listen(self, channel: str, heard: Callable[[], None]) -> None:
         """Calls ``heard`` after every ``notify`` of the channel, from this process or, on PostgreSQL, any other."""

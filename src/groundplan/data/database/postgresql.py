@@ -21,9 +21,11 @@ _RECONNECT_SECONDS = 1.0
 _SETTINGS = {"application_name": "groundplan", "idle_in_transaction_session_timeout": "30000", "timezone": "UTC"}
 
 
-def engine(url: URL, size: int, patience: float, *, read_only: bool) -> AsyncEngine:
+def engine(url: URL, size: int, patience: float, *, read_only: bool = False, relaxed: bool = False) -> AsyncEngine:
     """Transactions are a link's to begin; without one each statement is its own."""
     settings = _SETTINGS | ({"default_transaction_read_only": "on"} if read_only else {})
+    if relaxed:
+        settings |= {"synchronous_commit": "off"}
     return create_async_engine(
         url,
         pool_size=size,
@@ -54,6 +56,8 @@ class PostgresqlLink:
         with measured(sql.name):
             found = await self._driver.fetch(text, *parameters)
         return sql.rows(found[0].keys(), found) if found else []
+
+    run_alone = run
 
     async def run_many(self, sql: Sql, many: Sequence[Mapping[str, Any]]) -> None:
         bound = [sql.bind("postgresql", values) for values in many]

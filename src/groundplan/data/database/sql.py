@@ -25,10 +25,14 @@ NOW_SQLITE = "now_in_microseconds"
 class Sql:
     """One statement. ``NOW`` is the database's clock, ``SECONDS(:x)`` a duration to add to it."""
 
-    __slots__ = ("_compiled", "_row", "name", "reads")
+    __slots__ = ("_compiled", "_row", "name", "reads", "relaxed")
 
-    def __init__(self, text: str = "", *, postgresql: str = "", sqlite: str = "") -> None:
-        """``text`` for both engines, or one text for each."""
+    def __init__(self, text: str = "", *, postgresql: str = "", sqlite: str = "", relaxed: bool = False) -> None:
+        """``text`` for both engines, or one text for each.
+
+        ``relaxed``: it need not be on the disk when it returns. A crash of the server may undo it, never half of it.
+        """
+        self.relaxed = relaxed
         self._compiled = {"postgresql": _numbered(postgresql or text), "sqlite": _marked(sqlite or text)}
         self.reads = (sqlite or text).lstrip()[:6].upper() == "SELECT"
         """Whether a reading connection will do."""
@@ -115,7 +119,8 @@ def _numbered(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _marked(text: str) -> tuple[str, tuple[str, ...]]:
-    text = _SECONDS.sub(r"CAST(:\1 * 1000000 AS INTEGER)", _NOW.sub(f"{NOW_SQLITE}()", text))
+    """A subquery is asked once for the whole statement, a function of ours once for every row."""
+    text = _SECONDS.sub(r"CAST(:\1 * 1000000 AS INTEGER)", _NOW.sub(f"(SELECT {NOW_SQLITE}())", text))
     names: list[str] = []
 
     def mark(found: re.Match[str]) -> str:

@@ -28,6 +28,9 @@ _STEPS_BETWEEN_LOOKS = 200_000
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=0", "cache_size=-16000")
 
+_RELAXED = ("PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=0")
+_AS_EVER = ("PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=1000")
+
 
 class _Cursor:
     def __init__(self, cursor: sqlite3.Cursor) -> None:
@@ -112,6 +115,23 @@ class SqliteLink:
             cursor = self._raw.execute(text, parameters)
             found = cursor.fetchall()
         return sql.rows([column[0] for column in cursor.description], found) if found else []
+
+    async def run_alone(self, sql: Sql, values: Mapping[str, Any]) -> list[Row]:
+        """A relaxed statement in a transaction of its own, which is not on the disk when it returns: so it needs no
+        thread. What it put into the log gets to the disk with the next commit that waits for it."""
+        for pragma in _RELAXED:
+            self._raw.execute(pragma)
+        try:
+            await self.begin(None)
+            found = await self.run(sql, values)
+            self._raw.execute("COMMIT")
+            return found
+        except BaseException:
+            await self.rollback()
+            raise
+        finally:
+            for pragma in _AS_EVER:
+                self._raw.execute(pragma)
 
     async def run_many(self, sql: Sql, many: Sequence[Mapping[str, Any]]) -> None:
         bound = [sql.bind("sqlite", values) for values in many]
