@@ -126,7 +126,7 @@ def test_handlers_are_counted_by_outcome_and_not_as_requests() -> None:
     assert b"groundplan_http_requests_total{" not in Metrics().render()
 
 
-def test_of_many_that_only_wrote_a_hundred_a_second_are_kept() -> None:
+def test_of_handlers_that_only_wrote_a_hundred_a_second_are_kept() -> None:
     kept = Kept()
     telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=0)
 
@@ -142,3 +142,7 @@ def test_of_many_that_only_wrote_a_hundred_a_second_are_kept() -> None:
     assert write(1_000, 60) == WRITES_A_SECOND, "no more than one second's are saved up"
     assert write(10, 60, status=500) == 10, "what failed is always kept"
     assert write(1, 0) == 0, "a clock that went back gives none"
+    for _ in range(1_000):
+        telemetry.finish(RequestContext(), request(wrote=True))
+    assert sum(each.kind == "api" for each in kept.request_records) == 1_000, "requests that write are all kept"
+    assert len(kept.span_records) == 0

@@ -104,15 +104,15 @@ class Telemetry:
     def keeps(self, context: RequestContext, done: RequestRecord) -> bool:
         """Whether the trace is kept: it failed, was slow, or was drawn; or it wrote, so that its future matters.
 
-        Of those that only wrote a hundred a second are kept: who writes more often than that is seen by the others.
-        What handlers do is worth a look only where it is kept: of most there are too many.
+        What handlers do is worth a look only where it is kept, and of those that only wrote a hundred a second are: of
+        most there are too many.
         """
         return (
             done.status >= 500
             or done.duration_us >= self._slow_us
             or drawn(done.trace_id, self._sample)
             or any(span.error for span in context.spans)
-            or (done.wrote and self._writes.take(done.start_us + done.duration_us))
+            or (done.wrote and (done.kind != "handler" or self._writes.take(done.start_us + done.duration_us)))
         )
 
     def _hand_over(self, context: RequestContext, done: RequestRecord, keep: bool) -> None:
