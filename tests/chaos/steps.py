@@ -17,9 +17,9 @@ from typing import Any
 
 from groundplan.app import Context
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.handoff import BrokerSource
+from groundplan.messaging.delivery.handoff import BrokerSource
+from groundplan.messaging.delivery.sources import DatabaseSource
 from groundplan.messaging.message import Delivery
-from groundplan.messaging.sources import DatabaseSource
 from groundplan.wiring import BROKERS, load
 
 BY_DATABASE = ("claimed", "handling", "effects", "committed")

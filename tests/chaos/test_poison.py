@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from groundplan.messaging.deliveries import CRASH_LIMIT
+from groundplan.messaging.delivery.deliveries import CRASH_LIMIT
 from tests.chaos.scale import SCALE, full_or
 from tests.chaos.site import Site
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from groundplan.data.database.database import Database
+from groundplan.messaging.delivery.stats import QueueStats
 from groundplan.messaging.handlers import Handlers
-from groundplan.messaging.stats import QueueStats
 from tests.chaos import app as old
 from tests.chaos import next_release as new
 from tests.chaos.producer import subscribe

@@ -15,9 +15,9 @@ from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.core.ids import uuid7
 from groundplan.data.database import migrate
 from groundplan.data.database.sql import Sql
-from groundplan.messaging.claims import Claims
-from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.messaging.deliveries import Deliveries, Failure
+from groundplan.messaging.dead_letters.letters import DeadLetters
+from groundplan.messaging.delivery.claims import Claims
+from groundplan.messaging.delivery.deliveries import Deliveries, Failure
 from groundplan.security.principal import User
 from groundplan.security.sessions import Sessions
 from groundplan.settings import load

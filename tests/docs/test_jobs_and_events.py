@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from groundplan.cli.commands import build
-from groundplan.messaging.claims import Claims
-from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.messaging.deliveries import Deliveries
-from groundplan.messaging.queues import Queues
+from groundplan.messaging.dead_letters.letters import DeadLetters
+from groundplan.messaging.delivery.claims import Claims
+from groundplan.messaging.delivery.deliveries import Deliveries
+from groundplan.messaging.delivery.queues import Queues
 from groundplan.settings.urls import BROKERS
 from tests.docs.pages import ROOT, blocks, commands
 

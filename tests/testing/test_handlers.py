@@ -13,7 +13,7 @@ import pytest
 from groundplan.app import App, Cancel, Context, Event, Feature, Job, Rate, Retry, Snooze, Tick
 from groundplan.core.errors import OutsideCallFailed, OutsideCallRefused
 from groundplan.data.database.sql import Sql
-from groundplan.messaging.queues import Queues
+from groundplan.messaging.delivery.queues import Queues
 from groundplan.testing.handlers import AppInTest, app_in_test
 from groundplan.testing.postgres import DatabaseUrls
 

@@ -11,8 +11,8 @@ from groundplan.cli.rates import per_second
 from groundplan.cli.toolbox import Toolbox, whoever_is_here, with_tools
 from groundplan.core.errors import Invalid
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.dead_letter_filter import DeadLetterFilter, filter_of
-from groundplan.messaging.dead_letter_groups import MOST, DeadLetterGroup, Done
+from groundplan.messaging.dead_letters.filter import DeadLetterFilter, filter_of
+from groundplan.messaging.dead_letters.groups import MOST, DeadLetterGroup, Done
 
 NORMAL_RATE = 10.0
 

@@ -13,7 +13,7 @@ from groundplan.cli.project import find_project
 from groundplan.cli.toolbox import Toolbox, with_tools
 from groundplan.core.redaction import redact
 from groundplan.messaging.catalogue import Catalogue, Entry
-from groundplan.messaging.log import PREFIX, EventLog, Logged, Only
+from groundplan.messaging.event_log.log import PREFIX, EventLog, Logged, Only
 from groundplan.wiring import assemble
 
 POLL_SECONDS = 0.5

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from groundplan.cli.output import print_json, print_table
 from groundplan.cli.toolbox import Toolbox, whoever_is_here, with_tools
-from groundplan.messaging.stats import QueueRow
+from groundplan.messaging.delivery.stats import QueueRow
 
 
 def stats(*, as_json: bool) -> int:

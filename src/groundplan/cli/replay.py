@@ -13,7 +13,7 @@ from groundplan.cli.rates import per_second
 from groundplan.cli.toolbox import Toolbox, whoever_is_here, with_tools
 from groundplan.core.errors import Conflict, Invalid
 from groundplan.core.moments import moment
-from groundplan.messaging.replay import Replay, Replays
+from groundplan.messaging.event_log.replay import Replay, Replays
 
 BATCH = 500
 

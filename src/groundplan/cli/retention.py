@@ -8,7 +8,7 @@ from groundplan.cli.toolbox import Toolbox, whoever_is_here, with_tools
 from groundplan.core.clock import SystemClock
 from groundplan.core.errors import Invalid
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.retention import Retention, Subject
+from groundplan.messaging.event_log.retention import Retention, Subject
 
 WINDOW = 20_000
 """How many places of the log one transaction looks through, or how many rows it removes."""

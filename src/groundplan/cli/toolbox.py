@@ -16,10 +16,10 @@ from groundplan.core.errors import NotFound
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.dead_letter_groups import DeadLetterGroups
-from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.messaging.queues import Queues
-from groundplan.messaging.stats import QueueStats
+from groundplan.messaging.dead_letters.groups import DeadLetterGroups
+from groundplan.messaging.dead_letters.letters import DeadLetters
+from groundplan.messaging.delivery.queues import Queues
+from groundplan.messaging.delivery.stats import QueueStats
 from groundplan.security.audit import AuditLog
 from groundplan.security.tenants import Tenants
 from groundplan.wiring import assemble, open_database

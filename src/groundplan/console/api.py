@@ -23,8 +23,8 @@ from groundplan.console.views import (
 )
 from groundplan.core.errors import NotFound
 from groundplan.integrations.mail.port import Mailbox
-from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.messaging.stats import QueueStats
+from groundplan.messaging.dead_letters.letters import DeadLetters
+from groundplan.messaging.delivery.stats import QueueStats
 
 READ = "console:read"
 WINDOW = timedelta(minutes=5)

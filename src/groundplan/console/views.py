@@ -9,10 +9,10 @@ import msgspec
 from groundplan.app.faults import FaultView
 from groundplan.app.health import ComponentHealth
 from groundplan.app.idempotency_keys import KeptKey
-from groundplan.messaging.dead_letters import Attempt, DeadLetter
+from groundplan.messaging.dead_letters.letters import Attempt, DeadLetter
+from groundplan.messaging.delivery.stats import QueueRow
 from groundplan.messaging.progress import Progress
 from groundplan.messaging.schema import SchemaField
-from groundplan.messaging.stats import QueueRow
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):

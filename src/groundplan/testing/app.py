@@ -14,8 +14,8 @@ from groundplan.app.calls import Calls
 from groundplan.core.context import changed
 from groundplan.data.database import migrate
 from groundplan.data.database.sql import Sql, as_uuid
-from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.messaging.stats import QueueStats
+from groundplan.messaging.dead_letters.letters import DeadLetters
+from groundplan.messaging.delivery.stats import QueueStats
 from groundplan.security.principal import Tenant, User
 from groundplan.settings import load
 from groundplan.wiring import Process, Role, build, histories

@@ -16,12 +16,12 @@ from groundplan.backend.worker.runner import Runner
 from groundplan.core.errors import InvalidPayload
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.claims import Claims
-from groundplan.messaging.deliveries import Deliveries, Failure
+from groundplan.messaging.delivery.claims import Claims
+from groundplan.messaging.delivery.deliveries import Deliveries, Failure
+from groundplan.messaging.delivery.queues import Queues
+from groundplan.messaging.delivery.sources import DatabaseSource, Source
 from groundplan.messaging.handlers import Handler
 from groundplan.messaging.message import Delivery, decode
-from groundplan.messaging.queues import Queues
-from groundplan.messaging.sources import DatabaseSource, Source
 from groundplan.telemetry import Metrics, Telemetry
 
 Outcome = Literal["done", "retried", "snoozed", "cancelled", "dead", "lost"]

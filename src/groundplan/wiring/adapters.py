@@ -16,7 +16,7 @@ from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
 from groundplan.integrations.mail.port import Mail
 from groundplan.integrations.payments.port import Payments
-from groundplan.messaging.log import EventLog
+from groundplan.messaging.event_log.log import EventLog
 from groundplan.net.client import Outbound
 from groundplan.net.customer import CustomerHttp
 from groundplan.net.guard import policy_of

@@ -14,7 +14,7 @@ import pytest
 from groundplan.app import App, Cancel, Context, Event, Feature, Job, Rate, Retry, Snooze, Tick, Unique
 from groundplan.core.errors import NotFound, OutsideCallFailed
 from groundplan.data.database.sql import Sql
-from groundplan.messaging.queues import Queues
+from groundplan.messaging.delivery.queues import Queues
 from groundplan.messaging.schedules import Scheduler
 from groundplan.testing.app import RunningApp, a_user, running, until
 

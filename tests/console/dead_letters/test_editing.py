@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from groundplan.console.dead_letters.editing import Entered, as_text, command_line, rows_of
 from groundplan.console.views import DeadLetterView
 from groundplan.core.errors import FieldError, InvalidPayload
-from groundplan.messaging.dead_letters import DeadLetter
+from groundplan.messaging.dead_letters.letters import DeadLetter
 from groundplan.messaging.schema import SchemaField
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

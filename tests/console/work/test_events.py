@@ -8,11 +8,11 @@ import pytest
 from groundplan.app import Context
 from groundplan.app.calls import Calls
 from groundplan.data.database.sql import Sql
-from groundplan.messaging.log import EventLog
+from groundplan.messaging.event_log.log import EventLog
 from shop.orders.events import OrderPaid, OrderPlaced
 from tests.console.conftest import HANDLER, House
 from tests.console.test_pages import fetch
-from tests.messaging.test_event_log import Fact
+from tests.messaging.event_log.test_event_log import Fact
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from groundplan.messaging.queues import Queues
+from groundplan.messaging.delivery.queues import Queues
 from tests.console.conftest import House
 from tests.console.dead_letters.test_pages import OPERATOR
 from tests.console.test_pages import check

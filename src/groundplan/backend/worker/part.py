@@ -11,15 +11,15 @@ from groundplan.backend.worker.worker import Worker
 from groundplan.core.clock import Random
 from groundplan.core.errors import Unavailable
 from groundplan.data.queue.port import Broker
-from groundplan.messaging.claims import Claims
-from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.messaging.deliveries import Deliveries
-from groundplan.messaging.handoff import BrokerSource, Relay
-from groundplan.messaging.queues import Queues
+from groundplan.messaging.dead_letters.letters import DeadLetters
+from groundplan.messaging.delivery.claims import Claims
+from groundplan.messaging.delivery.deliveries import Deliveries
+from groundplan.messaging.delivery.handoff import BrokerSource, Relay
+from groundplan.messaging.delivery.queues import Queues
+from groundplan.messaging.delivery.sources import DatabaseSource
+from groundplan.messaging.delivery.stats import QueueStats
+from groundplan.messaging.delivery.sweep import sweep
 from groundplan.messaging.schedules import LONGEST_WAIT_SECONDS, Scheduler
-from groundplan.messaging.sources import DatabaseSource
-from groundplan.messaging.stats import QueueStats
-from groundplan.messaging.sweep import sweep
 from groundplan.settings import Settings
 from groundplan.telemetry import Metrics, Telemetry
 

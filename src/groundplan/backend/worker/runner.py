@@ -16,11 +16,11 @@ from groundplan.core.context import RequestContext, changed, entered, parse_trac
 from groundplan.core.errors import Cancel, DeadlineExceeded, GroundplanError, InvalidPayload, LeaseLost, Snooze
 from groundplan.core.ids import span_id, trace_id
 from groundplan.data.database.database import translated
-from groundplan.messaging.deliveries import Deliveries, Failure
+from groundplan.messaging.delivery.deliveries import Deliveries, Failure
+from groundplan.messaging.delivery.sources import Source
 from groundplan.messaging.handlers import Handler
 from groundplan.messaging.message import Delivery, decode
 from groundplan.messaging.progress import ProgressBoard, State
-from groundplan.messaging.sources import Source
 from groundplan.security.principal import Tenant
 from groundplan.telemetry import RequestRecord, Telemetry
 from groundplan.telemetry.spans import record

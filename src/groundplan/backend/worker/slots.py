@@ -6,9 +6,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from groundplan.backend.worker.runner import Runner
+from groundplan.messaging.delivery.sources import Source
 from groundplan.messaging.handlers import Handlers
 from groundplan.messaging.message import Delivery
-from groundplan.messaging.sources import Source
 
 PATIENCE_SECONDS = 0.005
 """How long a worker that is nearly full waits for more room: many rows in one round trip is the whole speed."""

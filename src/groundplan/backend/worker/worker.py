@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from groundplan.backend.worker.runner import Runner
 from groundplan.backend.worker.slots import Slots
 from groundplan.data.database.database import Database
-from groundplan.messaging.deliveries import Deliveries
+from groundplan.messaging.delivery.deliveries import Deliveries
+from groundplan.messaging.delivery.handoff import Relay
+from groundplan.messaging.delivery.sources import DatabaseSource, Source
 from groundplan.messaging.handlers import Handlers
-from groundplan.messaging.handoff import Relay
 from groundplan.messaging.message import Delivery
 from groundplan.messaging.outbox import WAKE_CHANNEL
-from groundplan.messaging.sources import DatabaseSource, Source
 
 T = TypeVar("T")
 

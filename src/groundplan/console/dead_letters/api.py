@@ -10,8 +10,8 @@ from groundplan.console import feature
 from groundplan.console.api import READ, Limit, Search
 from groundplan.console.views import DeadLetters as DeadLetterList
 from groundplan.console.views import DeadLetterView
-from groundplan.messaging.dead_letter_filter import filter_of
-from groundplan.messaging.dead_letters import DeadLetters
+from groundplan.messaging.dead_letters.filter import filter_of
+from groundplan.messaging.dead_letters.letters import DeadLetters
 from groundplan.security.tenants import Tenants
 
 EDIT = "console:dead-letters:edit"

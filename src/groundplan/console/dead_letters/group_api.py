@@ -10,8 +10,8 @@ from groundplan.console import feature
 from groundplan.console.api import READ, Limit, Search
 from groundplan.console.dead_letters.api import DROP, REPLAY, DeadLetterDrop
 from groundplan.core.errors import FieldError, Invalid
-from groundplan.messaging.dead_letter_filter import DeadLetterFilter, filter_of
-from groundplan.messaging.dead_letter_groups import FASTEST, SLOWEST, DeadLetterGroup, DeadLetterGroups, Done
+from groundplan.messaging.dead_letters.filter import DeadLetterFilter, filter_of
+from groundplan.messaging.dead_letters.groups import FASTEST, SLOWEST, DeadLetterGroup, DeadLetterGroups, Done
 
 NORMAL_RATE = 10.0
 

@@ -22,8 +22,8 @@ from groundplan.console.dead_letters.group_api import (
 )
 from groundplan.console.pages import PAGE_SIZE, address, show
 from groundplan.core.errors import Invalid
-from groundplan.messaging.dead_letter_filter import NO_TENANT
-from groundplan.messaging.dead_letter_groups import DeadLetterGroup, Done
+from groundplan.messaging.dead_letters.filter import NO_TENANT
+from groundplan.messaging.dead_letters.groups import DeadLetterGroup, Done
 
 LIST, GROUPS = "/console/dead-letters", "/console/dead-letters/groups"
 SINCE = {"": "Any time", "1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days"}

@@ -9,7 +9,7 @@ from groundplan.console.api import READ, Limit, Search
 from groundplan.console.views import Events, EventView
 from groundplan.core.errors import Invalid
 from groundplan.messaging.catalogue import Catalogue, Entry
-from groundplan.messaging.log import EventLog, Only
+from groundplan.messaging.event_log.log import EventLog, Only
 from groundplan.security.tenants import Tenants
 
 

@@ -8,9 +8,9 @@ from groundplan.app import Context
 from groundplan.console import feature
 from groundplan.console.api import READ, Limit
 from groundplan.console.views import JobView, QueueView
+from groundplan.messaging.delivery.queues import Queues
+from groundplan.messaging.delivery.stats import QueueRow, QueueStats
 from groundplan.messaging.progress import ProgressBoard
-from groundplan.messaging.queues import Queues
-from groundplan.messaging.stats import QueueRow, QueueStats
 
 PAUSE = "console:queue:pause"
 CANCEL = "console:queue:cancel"

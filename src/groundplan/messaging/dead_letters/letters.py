@@ -11,7 +11,7 @@ from groundplan.core.errors import Conflict, FieldError, Invalid, InvalidPayload
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.dead_letter_filter import NO_TENANT, DeadLetterFilter, condition, from_cursor, to_cursor
+from groundplan.messaging.dead_letters.filter import NO_TENANT, DeadLetterFilter, condition, from_cursor, to_cursor
 from groundplan.messaging.handlers import Handlers
 from groundplan.messaging.message import decode, lift, trace_id_of
 from groundplan.messaging.outbox import WAKE_CHANNEL

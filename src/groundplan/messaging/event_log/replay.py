@@ -15,8 +15,8 @@ from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
 from groundplan.data.database.uow import Transaction
+from groundplan.messaging.event_log.log import PREFIX, START, Cursor, EventLog, Only, read_page
 from groundplan.messaging.handlers import Handler, Handlers
-from groundplan.messaging.log import PREFIX, START, Cursor, EventLog, Only, read_page
 from groundplan.messaging.outbox import WAKE_CHANNEL
 
 

@@ -18,7 +18,7 @@ from groundplan.core.errors import LeaseLost
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql, as_uuid
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.claims import COLUMNS
+from groundplan.messaging.delivery.claims import COLUMNS
 from groundplan.messaging.message import Delivery
 
 Lease = tuple[UUID, UUID]

@@ -14,8 +14,8 @@ from groundplan.app import App, Context, Event, Feature, Retry
 from groundplan.backend.worker import part
 from groundplan.core.errors import Conflict
 from groundplan.data.database.sql import Sql
-from groundplan.messaging.dead_letter_filter import DeadLetterFilter
-from groundplan.messaging.dead_letter_groups import DeadLetterGroups
+from groundplan.messaging.dead_letters.filter import DeadLetterFilter
+from groundplan.messaging.dead_letters.groups import DeadLetterGroups
 from groundplan.testing.app import RunningApp, running, until
 from groundplan.testing.postgres import DatabaseUrls
 
@@ -28,8 +28,8 @@ EFFECTS = Sql("SELECT subject, COUNT(*) AS n FROM audit_log WHERE action = 'effe
 TERMINAL = """
 import asyncio, sys
 from groundplan.data.database.database import Database
-from groundplan.messaging.dead_letter_filter import DeadLetterFilter
-from groundplan.messaging.dead_letter_groups import DeadLetterGroups
+from groundplan.messaging.dead_letters.filter import DeadLetterFilter
+from groundplan.messaging.dead_letters.groups import DeadLetterGroups
 
 async def stop_here():
     print("here", flush=True)

@@ -18,12 +18,12 @@ from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql, microseconds
 from groundplan.data.database.uow import Transaction
 from groundplan.data.queue.port import Broker, Outgoing, Received
-from groundplan.messaging.claims import COLUMNS, SUSPECT_CRASHES, Claims
-from groundplan.messaging.deliveries import MARK_DONE, Deliveries, Lease, done_already
+from groundplan.messaging.delivery.claims import COLUMNS, SUSPECT_CRASHES, Claims
+from groundplan.messaging.delivery.deliveries import MARK_DONE, Deliveries, Lease, done_already
+from groundplan.messaging.delivery.queues import Queues
+from groundplan.messaging.delivery.sources import Write
 from groundplan.messaging.handlers import Handlers
 from groundplan.messaging.message import Delivery
-from groundplan.messaging.queues import Queues
-from groundplan.messaging.sources import Write
 
 BATCH = 500
 RECEIVE_SECONDS = 1.0

@@ -16,7 +16,7 @@ from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql, as_uuid
 from groundplan.messaging.message import Delivery
 from tests.databases import Templates
-from tests.messaging.test_deliveries import Queue, failure
+from tests.messaging.delivery.test_deliveries import Queue, failure
 
 WAITING = Sql("SELECT id FROM deliveries WHERE handler = 'parcels.label'")
 DEAD = Sql("SELECT id FROM dead_letters")

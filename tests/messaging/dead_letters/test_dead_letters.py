@@ -14,11 +14,11 @@ from groundplan.core.moments import moment
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql, as_instant, as_uuid
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging import dead_letter_groups
-from groundplan.messaging.dead_letter_filter import DeadLetterFilter, filter_of
-from groundplan.messaging.dead_letter_groups import DeadLetterGroups, Done
+from groundplan.messaging.dead_letters import groups as dead_letter_groups
+from groundplan.messaging.dead_letters.filter import DeadLetterFilter, filter_of
+from groundplan.messaging.dead_letters.groups import DeadLetterGroups, Done
 from groundplan.testing.app import until
-from tests.messaging.test_deliveries import Queue, failure
+from tests.messaging.delivery.test_deliveries import Queue, failure
 
 pytestmark = pytest.mark.anyio
 

@@ -15,10 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from groundplan.core.errors import Conflict, NotFound
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql, as_uuid
-from groundplan.messaging.dead_letter_filter import DeadLetterFilter
+from groundplan.messaging.dead_letters.filter import DeadLetterFilter
 from groundplan.testing.postgres import PostgresServer
 from tests.databases import ENGINES, Templates, copy_of
-from tests.messaging.test_dead_letters import Letters
+from tests.messaging.dead_letters.test_dead_letters import Letters
 
 some = st.integers(0, 15)
 IDS = Sql("""SELECT id, 'waiting' AS place FROM deliveries WHERE handler = 'parcels.label'

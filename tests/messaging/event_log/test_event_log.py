@@ -17,7 +17,7 @@ from groundplan.core.errors import Invalid
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
-from groundplan.messaging.log import START, Cursor, EventLog, Only
+from groundplan.messaging.event_log.log import START, Cursor, EventLog, Only
 from groundplan.testing.postgres import PostgresServer
 from tests.databases import Templates, copy_of, opened
 

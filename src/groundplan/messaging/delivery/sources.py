@@ -5,11 +5,11 @@ from typing import Protocol
 
 from groundplan.data.database.database import Database
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.claims import Claims
-from groundplan.messaging.deliveries import Deliveries, Lease
+from groundplan.messaging.delivery.claims import Claims
+from groundplan.messaging.delivery.deliveries import Deliveries, Lease
+from groundplan.messaging.delivery.queues import Queues
 from groundplan.messaging.handlers import Handlers
 from groundplan.messaging.message import Delivery
-from groundplan.messaging.queues import Queues
 
 Write = Callable[[Transaction], Awaitable[None]]
 

@@ -10,8 +10,8 @@ from groundplan.core.errors import FieldError, Invalid
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Row, Sql, as_instant
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.dead_letter_filter import NO_TENANT, DeadLetterFilter, condition
-from groundplan.messaging.dead_letters import MESSAGE, check_tenant
+from groundplan.messaging.dead_letters.filter import NO_TENANT, DeadLetterFilter, condition
+from groundplan.messaging.dead_letters.letters import MESSAGE, check_tenant
 from groundplan.messaging.outbox import WAKE_CHANNEL
 
 MOST = 10_000

@@ -15,14 +15,14 @@ from groundplan.core.retry import Retry
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
-from groundplan.messaging.claims import SUSPECT_CRASHES, Claims
-from groundplan.messaging.dead_letters import DeadLetters
-from groundplan.messaging.deliveries import CRASH_LIMIT, Deliveries, Failure
+from groundplan.messaging.dead_letters.letters import DeadLetters
+from groundplan.messaging.delivery.claims import SUSPECT_CRASHES, Claims
+from groundplan.messaging.delivery.deliveries import CRASH_LIMIT, Deliveries, Failure
+from groundplan.messaging.delivery.queues import Queues
+from groundplan.messaging.delivery.stats import QueueStats
 from groundplan.messaging.handlers import Handler, Handlers
 from groundplan.messaging.message import Delivery, Envelope, Event, Job
 from groundplan.messaging.outbox import Outbox
-from groundplan.messaging.queues import Queues
-from groundplan.messaging.stats import QueueStats
 
 pytestmark = pytest.mark.anyio
 

@@ -11,14 +11,14 @@ from groundplan.core.clock import SystemClock
 from groundplan.core.errors import ConfigurationError
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Row, Sql
-from groundplan.messaging.deliveries import Failure
-from groundplan.messaging.log import EventLog, Only
+from groundplan.messaging.delivery.deliveries import Failure
+from groundplan.messaging.event_log.log import EventLog, Only
+from groundplan.messaging.event_log.replay import Replays
+from groundplan.messaging.event_log.retention import Retention, Subject
 from groundplan.messaging.message import Envelope
-from groundplan.messaging.replay import Replays
-from groundplan.messaging.retention import Retention, Subject
 from groundplan.testing.postgres import DatabaseUrls
 from tests.databases import opened
-from tests.messaging.test_deliveries import AGO, HANDLERS, Parcel, Queue
+from tests.messaging.delivery.test_deliveries import AGO, HANDLERS, Parcel, Queue
 
 pytestmark = pytest.mark.anyio
 

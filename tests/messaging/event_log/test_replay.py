@@ -15,13 +15,13 @@ from groundplan.core.clock import SystemClock
 from groundplan.core.errors import Conflict, Invalid, NotFound
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql, as_uuid
+from groundplan.messaging.event_log.log import EventLog
+from groundplan.messaging.event_log.replay import Replay, Replays
 from groundplan.messaging.handlers import Handler, Handlers
-from groundplan.messaging.log import EventLog
 from groundplan.messaging.message import Envelope, Job
 from groundplan.messaging.outbox import Outbox
-from groundplan.messaging.replay import Replay, Replays
 from groundplan.testing.app import running
-from tests.messaging.test_event_log import Fact
+from tests.messaging.event_log.test_event_log import Fact
 
 pytestmark = pytest.mark.anyio
 

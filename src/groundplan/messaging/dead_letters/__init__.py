@@ -1,0 +1,1 @@
+"""Messages that gave up: one, and many at once."""
