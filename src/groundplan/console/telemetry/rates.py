@@ -2,7 +2,8 @@
 
 Of requests that failed, were slow or wrote, every span is kept; of the others a share, by chance. Counted as they
 are, failures would seem many times more frequent. The requests themselves are all kept, so they tell the weight.
-Handlers stand for themselves; of those that only wrote a process keeps a hundred a second, so busier ones seem no busier.
+Handlers stand for themselves; of those that only wrote a process keeps a hundred a second, and busier ones seem no
+busier.
 """
 
 import sqlite3
