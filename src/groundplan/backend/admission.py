@@ -89,8 +89,8 @@ class Admission:
         reads: Limit | None = None,
         writes: Limit | None = None,
     ) -> None:
-        self.reads = reads or Limit(least=8, first=100)
-        self.writes = writes or Limit(least=24, first=300, tolerance=10)
+        self.reads = reads or Limit(least=24, first=100)
+        self.writes = writes or Limit(least=48, first=300, tolerance=10)
         self.in_flight = 0
         self._clock, self._log, self._waiting = clock, log, waiting
         self._bounds, self._room = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
