@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 
 from groundplan.telemetry import AccessLines
-from groundplan.telemetry.pipeline import FLUSH_LINES
+from groundplan.telemetry.access import FLUSH_LINES
 from groundplan.testing.app import until
 from tests.telemetry.kept import START, request
 

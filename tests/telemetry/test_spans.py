@@ -12,8 +12,9 @@ from groundplan.core.context import RequestContext, current, entered
 from groundplan.core.errors import NotFound
 from groundplan.core.ids import trace_id
 from groundplan.telemetry import LogRecord, Metrics, RequestRecord, SpanRecord, Telemetry, record, span
+from groundplan.telemetry.access import AccessLines
 from groundplan.telemetry.logs import make_logger
-from groundplan.telemetry.pipeline import AccessLines, drawn
+from groundplan.telemetry.pipeline import drawn
 from groundplan.telemetry.spans import MOST_SPANS
 
 

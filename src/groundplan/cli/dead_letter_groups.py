@@ -12,9 +12,7 @@ from groundplan.cli.toolbox import Toolbox, whoever_is_here, with_tools
 from groundplan.core.errors import Invalid
 from groundplan.data.database.uow import Transaction
 from groundplan.messaging.dead_letters.filter import DeadLetterFilter, filter_of
-from groundplan.messaging.dead_letters.groups import MOST, DeadLetterGroup, Done
-
-NORMAL_RATE = 10.0
+from groundplan.messaging.dead_letters.groups import MOST, NORMAL_RATE, DeadLetterGroup, Done
 
 Act = Callable[[Transaction, DeadLetterFilter, int], Awaitable[Done]]
 """In a transaction, on these, after so many that are done already."""

@@ -24,8 +24,8 @@ from groundplan.messaging.outbox import Outbox
 from groundplan.net.client import Outbound
 from groundplan.settings import Settings, path_of
 from groundplan.telemetry import Metrics, Telemetry
+from groundplan.telemetry.access import AccessLines
 from groundplan.telemetry.logs import make_logger, route_library_logs
-from groundplan.telemetry.pipeline import AccessLines
 from groundplan.wiring.adapters import ADAPTERS, BROKERS, SCHEMES, Adapters, broker_of, load, search_in
 from groundplan.wiring.services import services_of
 

@@ -11,9 +11,14 @@ from groundplan.console.api import READ, Limit, Search
 from groundplan.console.dead_letters.api import DROP, REPLAY, DeadLetterDrop
 from groundplan.core.errors import FieldError, Invalid
 from groundplan.messaging.dead_letters.filter import DeadLetterFilter, filter_of
-from groundplan.messaging.dead_letters.groups import FASTEST, SLOWEST, DeadLetterGroup, DeadLetterGroups, Done
-
-NORMAL_RATE = 10.0
+from groundplan.messaging.dead_letters.groups import (
+    FASTEST,
+    NORMAL_RATE,
+    SLOWEST,
+    DeadLetterGroup,
+    DeadLetterGroups,
+    Done,
+)
 
 
 class Which(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

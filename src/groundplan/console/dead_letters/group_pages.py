@@ -12,7 +12,6 @@ from groundplan.console import feature
 from groundplan.console.api import READ, Search
 from groundplan.console.dead_letters.api import DROP, REPLAY, list_dead_letters
 from groundplan.console.dead_letters.group_api import (
-    NORMAL_RATE,
     DeadLettersDrop,
     DeadLettersReplay,
     Which,
@@ -23,7 +22,7 @@ from groundplan.console.dead_letters.group_api import (
 from groundplan.console.pages import PAGE_SIZE, address, show
 from groundplan.core.errors import Invalid
 from groundplan.messaging.dead_letters.filter import NO_TENANT
-from groundplan.messaging.dead_letters.groups import DeadLetterGroup, Done
+from groundplan.messaging.dead_letters.groups import NORMAL_RATE, DeadLetterGroup, Done
 
 LIST, GROUPS = "/console/dead-letters", "/console/dead-letters/groups"
 SINCE = {"": "Any time", "1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days"}

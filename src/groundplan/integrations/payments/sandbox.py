@@ -10,6 +10,7 @@ import msgspec
 from groundplan.core.clock import Clock
 from groundplan.core.errors import ConfigurationError, Invalid, Unauthenticated
 from groundplan.core.sealed import Seal
+from groundplan.core.urls import is_local
 from groundplan.integrations.payments.port import Charge, Checkout, PaymentEvent
 from groundplan.integrations.payments.signature import Signature
 from groundplan.net.client import Outbound
@@ -85,7 +86,7 @@ class SandboxGateway:
         except ValueError:
             return False
         if not address.scheme and not address.netloc:
-            return url.startswith("/") and not url.startswith("//")
+            return is_local(url)
         homes = {host.lower(), urlsplit(self._page_url).netloc.lower()} - {""}
         return address.scheme in ("http", "https") and address.netloc.lower() in homes
 

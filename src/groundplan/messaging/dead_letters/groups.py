@@ -18,6 +18,7 @@ MOST = 10_000
 """Messages of one transaction; whoever wants more comes again, and lets others write in between."""
 Key = Literal["handler", "error", "reason", "tenant", "hour"]
 KEYS: tuple[str, ...] = get_args(Key)
+NORMAL_RATE = 10.0
 SLOWEST, FASTEST = 0.01, 1000.0
 """Bounds of a replay's rate, in messages per second."""
 LONGEST_DAYS = 36_500
