@@ -143,9 +143,9 @@ class Database:
         if self.dialect == "postgresql":
             await self.execute(_NOTIFY, channel=channel)
 
-    async def _lent(self, links: Links) -> Link:
+    async def _lent(self, links: Links, tenant_id: UUID | None = None) -> Link:
         try:
-            return await links.take()
+            return await links.take(tenant_id)
         except OSError as error:
             raise Unavailable("The database cannot be reached.") from error
         except Exception as error:
@@ -172,8 +172,9 @@ class _Block:
         if now is not None and now.in_transaction:
             raise TransactionOpen("A transaction is open already, and transactions do not nest.")
         refuse_expired("it could begin to write")
-        self._link = await self._database._lent(self._database._writing)
-        self._transaction = Transaction(self._link, self._tenant_id)
+        links = self._database._writing
+        self._link = await self._database._lent(links, self._tenant_id)
+        self._transaction = Transaction(self._link, self._tenant_id, links.foresee)
         self._inside = entered(msgspec.structs.replace(now or RequestContext(), in_transaction=True))
         self._inside.__enter__()
         try:
@@ -211,9 +212,7 @@ class _Block:
         self._database._writing.give(self._link)
 
 
-def _links(
-    engine: AsyncEngine, kind: Callable[[AsyncEngine, Any], Link], *, size: int, patience: float | None
-) -> Links:
+def _links(engine: AsyncEngine, kind: Callable[[AsyncEngine, Any], Link], *, size: int, patience: float) -> Links:
     async def make() -> Link:
         return kind(engine, await engine.raw_connection())
 

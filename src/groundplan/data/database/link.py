@@ -22,6 +22,12 @@ class Last(NamedTuple):
     otherwise: Exception
 
 
+class Next(NamedTuple):
+    """Who has the connection after a commit, where somebody waits for it."""
+
+    tenant_id: UUID | None
+
+
 class Link(Protocol):
     """Raises the driver's own errors; ``database.translated`` knows them."""
 
@@ -37,7 +43,9 @@ class Link(Protocol):
 
     async def run_many(self, sql: Sql, many: Sequence[Mapping[str, Any]]) -> None: ...
 
-    async def commit(self, last: Last | None) -> None: ...
+    async def commit(self, last: Last | None, following: Next | None = None) -> None:
+        """Begins for those who are ``following`` too, where that saves a round trip; their ``begin`` is done then."""
+        ...
 
     async def rollback(self) -> None:
         """Never raises: a connection that cannot roll back is not sound, and discarding it does it too."""
@@ -48,6 +56,11 @@ class Link(Protocol):
     @property
     def is_sound(self) -> bool:
         """Whether another unit of work may have it: it is open, and no transaction is."""
+        ...
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether its last commit has begun for those who follow."""
         ...
 
     def discard(self) -> None: ...

@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from groundplan.core.errors import Misuse
-from groundplan.data.database.link import Last, shared_with_session
+from groundplan.data.database.link import Last, Next, shared_with_session
 from groundplan.data.database.pools import WatchedPool
 from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.statements import measured
@@ -44,12 +44,16 @@ class PostgresqlLink:
         self._engine = engine
         self._pooled = pooled
         self._driver = pooled.driver_connection
+        self._ahead: Next | None = None
+        """For whom a transaction has been begun already, in which nothing has happened."""
+        self._prepared: dict[Sql, str] = {}
 
     async def begin(self, tenant_id: UUID | None) -> None:
-        text = "BEGIN"
-        if tenant_id is not None:  # in the same round trip
-            text = f"BEGIN; SELECT set_config('groundplan.tenant', '{tenant_id}', true)"
-        await self._driver.execute(text)
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            await self._driver.execute(_begin(tenant_id))
+        elif ahead.tenant_id != tenant_id:
+            await self._driver.execute(f"ROLLBACK; {_begin(tenant_id)}")
 
     async def run(self, sql: Sql, values: Mapping[str, Any]) -> list[Row]:
         text, parameters = sql.bind("postgresql", values)
@@ -64,26 +68,40 @@ class PostgresqlLink:
         with measured(sql.name):
             await self._driver.executemany(bound[0][0], [parameters for _, parameters in bound])
 
-    async def commit(self, last: Last | None) -> None:
+    async def commit(self, last: Last | None, following: Next | None = None) -> None:
         """Raises Misuse where an error inside was swallowed: PostgreSQL then rolls back, and says so by its answer."""
         if last is not None:
-            await self._commit_with(last)
+            await self._commit_with(last, following)
             return
         with measured("COMMIT"):
             answer = await self._driver.execute("COMMIT")
-        _check(answer)
+        if answer != "COMMIT":
+            raise Misuse("A statement of this transaction had failed, so nothing was stored. Let its error through.")
 
-    async def _commit_with(self, last: Last) -> None:
-        """One round trip for both: where the statement finds no row the division fails, and COMMIT is not reached."""
-        statement = last.sql.literal(last.values)
+    async def _commit_with(self, last: Last, following: Next | None) -> None:
+        """One round trip for all: where the statement finds no row the division fails, and COMMIT is not reached."""
+        text = f"{await self._execution(last)}; COMMIT"
+        if following is not None:
+            text += f"; {_begin(following.tenant_id)}"
         with measured(f"{last.sql.name}; COMMIT"):
             try:
-                answer = await self._driver.execute(f"WITH last AS ({statement}) SELECT 1 / COUNT(*) FROM last; COMMIT")
+                await self._driver.execute(text)
             except Exception as error:
                 raise (last.otherwise if getattr(error, "sqlstate", "") == _DIVISION_BY_ZERO else error) from None
-        _check(answer)
+        self._ahead = following
+
+    async def _execution(self, last: Last) -> str:
+        """Prepared by a statement, since the driver's own cannot go along with others; planned once for each link."""
+        name = self._prepared.get(last.sql)
+        if name is None:
+            name = f"groundplan_last_{len(self._prepared)}"
+            statement = f"WITH last AS ({last.sql.text('postgresql')}) SELECT 1 / COUNT(*) FROM last"
+            await self._driver.execute(f"PREPARE {name} AS {statement}")
+            self._prepared[last.sql] = name
+        return f"EXECUTE {name}({last.sql.literals(last.values)})"
 
     async def rollback(self) -> None:
+        self._ahead = None
         with suppress(Exception):
             if self._driver.is_in_transaction():
                 await self._driver.execute("ROLLBACK")
@@ -95,13 +113,19 @@ class PostgresqlLink:
     def is_sound(self) -> bool:
         return not (self._driver.is_closed() or self._driver.is_in_transaction())
 
+    @property
+    def is_ahead(self) -> bool:
+        return self._ahead is not None and not self._driver.is_closed()
+
     def discard(self) -> None:
         self._pooled.invalidate()
 
 
-def _check(answer: str) -> None:
-    if answer != "COMMIT":
-        raise Misuse("A statement of this transaction had failed, so nothing was stored. Let its error through.")
+def _begin(tenant_id: UUID | None) -> str:
+    """Both in one round trip, and the tenant for this transaction alone."""
+    if tenant_id is None:
+        return "BEGIN"
+    return f"BEGIN; SELECT set_config('groundplan.tenant', '{tenant_id}', true)"
 
 
 class Listener:

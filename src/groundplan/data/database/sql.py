@@ -46,11 +46,12 @@ class Sql:
             return text, tuple(_for_sqlite(values[name]) for name in names)
         return text, tuple(_for_postgresql(values[name]) for name in names)
 
-    def literal(self, values: Mapping[str, str | UUID]) -> str:
-        """PostgreSQL's text with the values written into it, for a message that takes no parameters."""
-        text, names = self._compiled["postgresql"]
-        written = {f"${place}": _quoted(values[name]) for place, name in enumerate(names, 1)}
-        return re.sub(r"\$\d+", lambda found: written[found[0]], text)
+    def text(self, dialect: Dialect) -> str:
+        return self._compiled[dialect][0]
+
+    def literals(self, values: Mapping[str, str | UUID]) -> str:
+        """PostgreSQL's parameters written out, in their order, for a message that takes none."""
+        return ", ".join(_quoted(values[name]) for name in self._compiled["postgresql"][1])
 
     def rows(self, columns: Iterable[str], found: Iterable[Iterable[Any]]) -> list[Row]:
         """What a driver returned, as named tuples. A statement returns the same columns each time."""

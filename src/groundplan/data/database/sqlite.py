@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from groundplan.core.context import seconds_left
 from groundplan.core.errors import ConfigurationError
-from groundplan.data.database.link import Last, shared_with_session, to_its_end
+from groundplan.data.database.link import Last, Next, shared_with_session, to_its_end
 from groundplan.data.database.sql import NOW_SQLITE, Row, Sql
 from groundplan.data.database.statements import measured
 
@@ -138,7 +138,7 @@ class SqliteLink:
         with measured(sql.name):
             self._raw.executemany(bound[0][0], [parameters for _, parameters in bound])
 
-    async def commit(self, last: Last | None) -> None:
+    async def commit(self, last: Last | None, following: Next | None = None) -> None:
         if last is not None and not await self.run(last.sql, last.values):
             raise last.otherwise
         with measured("COMMIT"):
@@ -154,6 +154,10 @@ class SqliteLink:
     @property
     def is_sound(self) -> bool:
         return not self._raw.in_transaction
+
+    @property
+    def is_ahead(self) -> bool:
+        return False  # to begin is no round trip here
 
     def discard(self) -> None:
         self._pooled.invalidate()

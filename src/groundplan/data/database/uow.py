@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.exc import PendingRollbackError
 
 from groundplan.core.context import Tally, current, refuse_expired
-from groundplan.data.database.link import Last, Link, to_its_end
+from groundplan.data.database.link import Last, Link, Next, to_its_end
 from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.tenancy import LazySession
 
@@ -35,8 +35,10 @@ class Reader:
 class Transaction:
     """One write transaction on one connection, which internal SQL and the session share."""
 
-    def __init__(self, link: Link, tenant_id: UUID | None) -> None:
+    def __init__(self, link: Link, tenant_id: UUID | None, foresee: Callable[[], Next | None]) -> None:
+        """``foresee`` tells who has the link afterwards."""
         self._link = link
+        self._foresee = foresee
         self._before: list[BeforeCommit] = []
         self._after: list[AfterCommit] = []
         self._last: Last | None = None
@@ -74,10 +76,8 @@ class Transaction:
         tally = context.tally if context is not None else Tally()
         tally.committing += 1
         try:
-            if self._after:
-                await to_its_end(self._link.commit(self._last))
-            else:
-                await self._link.commit(self._last)
+            commit = self._link.commit(self._last, self._foresee())
+            await (to_its_end(commit) if self._after else commit)
         finally:
             tally.committing -= 1
             await self._close()
