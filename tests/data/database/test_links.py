@@ -3,13 +3,13 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from groundplan.core.errors import LeaseLost, Unavailable
 from groundplan.data.database.database import Database
-from groundplan.data.database.link import Link
 from groundplan.data.database.links import Links
 from groundplan.data.database.sql import Sql
 from groundplan.testing.postgres import DatabaseUrls
@@ -99,15 +99,15 @@ async def test_a_failed_statement_that_was_swallowed_takes_the_fence_along(crowd
 class _Fake:
     """As whoever lends it sees it."""
 
-    is_sound, is_ahead = True, False
+    is_sound, is_ahead, is_gone = True, False, False
 
     def discard(self) -> None:
-        self.is_sound = False
+        self.is_gone = True
 
 
-async def _lent(size: int, patience: float) -> tuple[Links, list[Link]]:
-    async def make() -> Link:
-        return _Fake()  # type: ignore[return-value]
+async def _lent(size: int, patience: float) -> tuple[Links, list[Any]]:
+    async def make() -> Any:
+        return _Fake()
 
     links = Links(make, size=size, patience=patience)
     return links, [await links.take() for _ in range(size)]
@@ -154,6 +154,7 @@ async def test_one_that_has_begun_for_somebody_who_is_gone_is_given_up() -> None
     assert links.foresee()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    link.is_sound, link.is_ahead = False, True  # type: ignore[misc]
+    link.is_sound, link.is_ahead = False, True
     links.give(link)
+    assert link.is_gone
     assert await links.take() is not link
