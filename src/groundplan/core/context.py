@@ -6,8 +6,6 @@ stay shared, so a task started inside a request keeps its trace.
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
@@ -78,11 +76,13 @@ class entered:
         _current.reset(self._before)
 
 
-@contextmanager
-def changed(**changes: Any) -> Iterator[RequestContext]:
+class changed(entered):
     """The current context with some fields changed, for the block; starts a fresh one where there is none."""
-    with entered(msgspec.structs.replace(_current.get() or RequestContext(), **changes)) as context:
-        yield context
+
+    __slots__ = ()
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__(msgspec.structs.replace(_current.get() or RequestContext(), **changes))
 
 
 def refuse_open_transaction(doing: str) -> None:

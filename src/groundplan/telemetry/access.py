@@ -16,7 +16,7 @@ FLUSH_LINES = 500
 
 
 class _AccessLine(msgspec.Struct, omit_defaults=True):
-    time: str
+    time: datetime
     level: str
     event: str
     role: str
@@ -76,7 +76,7 @@ class AccessLines:
     def _json(self, at: datetime, done: RequestRecord) -> str:
         return self._encode(
             _AccessLine(
-                time=at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                time=at,
                 level="error" if done.status >= 500 else "info",
                 event=done.kind,
                 role=done.role,

@@ -187,7 +187,7 @@ async def test_a_late_acknowledgement_takes_its_effects_back(queue: Queue) -> No
             await transaction.execute(effect, id=late.id)
             queue.deliveries.acknowledge(transaction, late)
     assert await queue.rows("done_markers") == 0
-    assert await queue.deliveries.acknowledge_batch([late]) == set()
+    assert await queue.deliveries.acknowledge_batch([late]) == 0
     async with queue.database.transaction(None) as transaction:
         await transaction.execute(effect, id=current.id)
         queue.deliveries.acknowledge(transaction, current)
@@ -200,8 +200,17 @@ async def test_renewing_keeps_a_lease(queue: Queue) -> None:
     held = await queue.claim_one(lease=0)
     assert await queue.deliveries.renew([held], lease=60) == {held.lease}
     assert await queue.deliveries.reap() == []
-    assert await queue.deliveries.acknowledge_batch([held]) == {held.id}
+    assert await queue.deliveries.acknowledge_batch([held]) == 1
     assert await queue.deliveries.renew([held], lease=60) == set()
+
+
+async def test_of_two_holdings_of_one_delivery_the_newer_is_renewed(queue: Queue) -> None:
+    await queue.publish()
+    late = await queue.claim_one(lease=0)
+    await queue.deliveries.reap()
+    current = await queue.claim_one()
+    for held in ([late, current], [current, late]):
+        assert await queue.deliveries.renew(held, lease=60) == {current.lease}
 
 
 async def test_a_retry_keeps_what_went_wrong(queue: Queue) -> None:

@@ -59,7 +59,8 @@ class Life(RuleBasedStateMachine):
     def acknowledge(self, data: st.DataObject, batch: bool) -> None:
         delivery = self._take(data)
         if batch:
-            self.acknowledged.update(self.runner.run(self.queue.deliveries.acknowledge_batch([delivery])))
+            if self.runner.run(self.queue.deliveries.acknowledge_batch([delivery])):
+                self.acknowledged[delivery.id] += 1
             return
 
         async def with_effects() -> bool:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
+
 from groundplan.core.errors import Invalid
 from groundplan.data.database.statements import short_name
 
@@ -62,7 +64,7 @@ class Sql:
 
 
 def as_uuid(value: Any) -> UUID:
-    return value if isinstance(value, UUID) else UUID(str(value))
+    return value if isinstance(value, UUID) else msgspec.convert(value, UUID)
 
 
 def as_instant(value: Any) -> datetime:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
-from groundplan.data.database.sql import Row, Sql, as_instant
+from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
 from groundplan.messaging.handlers import Handler
 from groundplan.messaging.message import Delivery
 
@@ -82,23 +82,22 @@ def _turn(delivery: Delivery) -> tuple[int, object]:
 
 def _delivery(row: Row, token: UUID) -> Delivery:
     """The row of a claim with ``token``; SQLite has ids as text and times as numbers."""
-    if not isinstance(row.id, str):
-        return Delivery(*row)
-    return Delivery(
-        *row._replace(
-            id=UUID(row.id),
-            event_id=row.event_id and UUID(row.event_id),
-            tenant_id=row.tenant_id and UUID(row.tenant_id),
-            user_id=row.user_id and UUID(row.user_id),
-            occurred_at=as_instant(row.occurred_at),
-            run_at=as_instant(row.run_at),
-            lease_token=token,
-        )
-    )
+    values = list(row)
+    if isinstance(row.id, str):
+        for place in _IDS:
+            if values[place] is not None:
+                values[place] = as_uuid(values[place])
+        for place in _TIMES:
+            values[place] = as_instant(values[place])
+        values[_TOKEN] = token
+    return Delivery(*values)
 
 
 COLUMNS: Sequence[str] = Delivery.__struct_fields__[:-2]
 """A delivery's columns in the table and in the struct; token and payload follow."""
+_IDS = [COLUMNS.index(name) for name in ("id", "event_id", "tenant_id", "user_id")]
+_TIMES = [COLUMNS.index(name) for name in ("occurred_at", "run_at")]
+_TOKEN = len(COLUMNS)
 _QUALIFIED = ", ".join(f"d.{column}" for column in COLUMNS)
 
 
@@ -125,8 +124,8 @@ def _claiming(condition: str, *, state: str = "leased", counted: int = 1) -> Sql
         """,
         sqlite=f"""
         UPDATE deliveries SET {changes}
-        WHERE id IN (
-            SELECT d.id FROM deliveries d
+        WHERE rowid IN (
+            SELECT d.rowid FROM deliveries d
             WHERE {ready} AND {in_turn.replace("POSITION", "rowid")}
                 AND d.version <= json_extract(:known, '$."' || d.handler || '"')
                 AND d.queue NOT IN (SELECT value FROM json_each(:paused))

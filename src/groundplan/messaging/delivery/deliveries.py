@@ -7,7 +7,6 @@ publish ──▶ ready(run_at) ──claim──▶ leased(token, until) ──
                     └──hand off──▶ handed off(until) ──the broker confirms──▶ gone from here
 """
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -47,7 +46,7 @@ class Deliveries:
 
     async def renew(self, held: Sequence[Delivery], *, lease: float) -> set[Lease]:
         """Extends the leases that are still ours, and returns them."""
-        rows = await self._database.execute(_RENEW, pairs=_pairs(held), lease=lease)
+        rows = await self._database.execute(_RENEW, tokens=_tokens(held), lease=lease)
         return {(as_uuid(row.id), as_uuid(row.lease_token)) for row in rows}
 
     def acknowledge(self, transaction: Transaction, delivery: Delivery) -> None:
@@ -62,10 +61,9 @@ class Deliveries:
         if not await transaction.execute(MARK_DONE, id=delivery.id, handler=delivery.handler):
             raise done_already(delivery)
 
-    async def acknowledge_batch(self, done: Sequence[Delivery]) -> set[UUID]:
-        """The ack of handlers that wrote nothing; returns the ids that were still ours."""
-        rows = await self._database.execute(_ACKNOWLEDGE_BATCH, pairs=_pairs(done))
-        return {as_uuid(row.id) for row in rows}
+    async def acknowledge_batch(self, done: Sequence[Delivery]) -> int:
+        """The ack of handlers that wrote nothing; returns how many were still ours."""
+        return len(await self._database.execute(_ACKNOWLEDGE_BATCH, tokens=_tokens(done)))
 
     async def retry(self, transaction: Transaction, delivery: Delivery, failure: Failure, *, delay: float) -> None:
         """Makes it ready again after ``delay`` seconds and keeps what went wrong."""
@@ -98,7 +96,7 @@ class Deliveries:
 
     async def release(self, held: Sequence[Delivery]) -> None:
         """Gives unfinished work back at once, as if it had not been claimed."""
-        await self._database.execute(_RELEASE, pairs=_pairs(held))
+        await self._database.execute(_RELEASE, tokens=_tokens(held))
 
     async def reap(self, *, all_leases: bool = False) -> list[tuple[UUID, str]]:
         """Frees deliveries whose lease ran out: their worker, or the relay, is gone. Returns (id, handler) of each.
@@ -122,22 +120,29 @@ def done_already(delivery: Delivery) -> LeaseLost:
     return LeaseLost(f"{delivery.handler} has done message {delivery.id} already, in another worker.")
 
 
-def _pairs(held: Sequence[Delivery]) -> str:
-    return json.dumps([[str(d.id), str(d.lease_token)] for d in held])
-
-
-# (id, token) pairs arrive as JSON: one parameter for any number of rows, on both engines.
-_MINE_POSTGRESQL = """(id, lease_token) IN (
-    SELECT CAST(p ->> 0 AS uuid), CAST(p ->> 1 AS uuid) FROM jsonb_array_elements(CAST(:pairs AS jsonb)) p)"""
-_MINE_SQLITE = """(id, lease_token) IN (
-    SELECT json_extract(p.value, '$[0]'), json_extract(p.value, '$[1]') FROM json_each(:pairs) p)"""
+def _tokens(held: Sequence[Delivery]) -> str:
+    """A JSON object, id to token: one parameter for any number of rows, on both engines."""
+    newest: dict[UUID, UUID] = {}
+    for delivery in held:
+        token = newest.setdefault(delivery.id, delivery.lease_token)
+        if token < delivery.lease_token:  # of two holdings of one delivery the older one is lost
+            newest[delivery.id] = delivery.lease_token
+    return msgspec.json.encode(newest).decode()
 
 
 def _on_mine(statement: str) -> Sql:
     """Relaxed: where a crash undoes it, a lease runs out earlier, or what wrote nothing runs once more."""
     return Sql(
-        postgresql=statement.replace("MINE", _MINE_POSTGRESQL),
-        sqlite=statement.replace("MINE", _MINE_SQLITE),
+        postgresql=statement.replace(
+            "MINE",
+            """(id, lease_token) IN (SELECT CAST(key AS uuid), CAST(value AS uuid)
+            FROM jsonb_each_text(CAST(:tokens AS jsonb)))""",
+        ),
+        sqlite=statement.replace(
+            "MINE",
+            """rowid IN (SELECT d.rowid
+            FROM json_each(:tokens) t CROSS JOIN deliveries d ON d.id = t.key AND d.lease_token = t.value)""",
+        ),
         relaxed=True,
     )
 
