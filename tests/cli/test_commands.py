@@ -101,6 +101,7 @@ def test_queue_and_dead_letters_of_an_empty_house(groundplan: Command) -> None:
         ("dead-letters", "drop", str(uuid4()), "--reason", "old"),
         ("dead-letters", "drop", str(uuid4())),
         ("dead-letters", "edit", str(uuid4()), "--set", "no equals sign"),
+        ("queue", "retire", "nobody.knows_it"),
     ):
         assert groundplan(*arguments).returncode == 2, arguments
 

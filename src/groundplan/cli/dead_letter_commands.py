@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Changes = Annotated[list[str], Parameter(name="--set", negative="")]
 All = Annotated[bool, Parameter(name="--all", negative="", help="All there are, where nothing else says which.")]
-Reason = Annotated[str, Parameter(help="Why they gave up: invalid, not retryable, exhausted or crashed.")]
+Reason = Annotated[str, Parameter(help="Why they gave up: invalid, not retryable, exhausted, crashed or retired.")]
 
 
 @Parameter(name="*")

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from groundplan.cli.output import print_json, print_table
 from groundplan.cli.toolbox import Toolbox, whoever_is_here, with_tools
+from groundplan.messaging.delivery import retirement
 from groundplan.messaging.delivery.stats import QueueRow
 
 
@@ -49,4 +50,16 @@ def cancel(message_id: UUID) -> int:
 
     with_tools(act)
     print("It is out of the queue. If its handler runs already, it is stopped and its effects are refused.")
+    return 0
+
+
+def retire(handler: str) -> int:
+    async def act(tools: Toolbox) -> int:
+        async with tools.audited("handler.retire", handler, actor=whoever_is_here()) as transaction:
+            return await retirement.retire(transaction, tools.assembly.handlers, handler)
+
+    waited = with_tools(act)
+    print(f"{handler} is retired: no more messages are made for it.")
+    if waited:
+        print(f"{waited} waited and are dead letters now: groundplan dead-letters list --handler {handler}")
     return 0

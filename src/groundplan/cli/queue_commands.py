@@ -8,7 +8,7 @@ from groundplan.cli.output import Json
 
 
 def build() -> App:
-    queue = App(name="queue", help="What waits and runs; pause, resume, cancel.")
+    queue = App(name="queue", help="What waits and runs; pause, resume, cancel, retire.")
 
     @queue.default
     @queue.command
@@ -38,5 +38,12 @@ def build() -> App:
         from groundplan.cli.queue import cancel
 
         return cancel(message_id)
+
+    @queue.command
+    def retire(handler: str) -> int:
+        """End a handler that no release has any more: its subscriptions go, what waits for it becomes dead letters."""
+        from groundplan.cli.queue import retire
+
+        return retire(handler)
 
     return queue

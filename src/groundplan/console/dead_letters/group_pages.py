@@ -41,6 +41,7 @@ REASONS = {
     "not retryable": "Refused for good",
     "exhausted": "Attempts used up",
     "crashed": "Crashed its worker",
+    "retired": "Its handler is gone",
 }
 CHOICE = "id."
 """A box of the list is named ``id.`` and the id, and says ``on``."""

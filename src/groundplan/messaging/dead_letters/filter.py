@@ -11,7 +11,7 @@ from groundplan.core.errors import FieldError, Invalid
 from groundplan.core.moments import moment
 from groundplan.data.database.sql import Dialect, as_instant, microseconds
 
-Reason = Literal["invalid", "not retryable", "exhausted", "crashed"]
+Reason = Literal["invalid", "not retryable", "exhausted", "crashed", "retired"]
 REASONS: tuple[str, ...] = get_args(Reason)
 NO_TENANT = "-"
 """Stands for the tenant of messages that have none."""

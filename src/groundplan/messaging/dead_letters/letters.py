@@ -19,7 +19,7 @@ from groundplan.messaging.schema import SchemaField, schema_fields
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """``reason`` is one of invalid, not retryable, exhausted, crashed.
+    """``reason`` is one of invalid, not retryable, exhausted, crashed, retired.
 
     The payload of an older version is shown, and edited, as one of this release's.
     """

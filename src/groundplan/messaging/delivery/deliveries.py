@@ -177,16 +177,16 @@ _NOTE_ATTEMPT = Sql("""
         :trace_id, :worker
     FROM attempts WHERE delivery_id = :delivery_id
 """)
-_MESSAGE_COLUMNS = ", ".join(column for column in COLUMNS if column != "run_at")
-_DEAD_COLUMNS = f"{_MESSAGE_COLUMNS}, unique_key, payload, reason, error, detail, stack, died_at"
+MESSAGE_COLUMNS = ", ".join(column for column in COLUMNS if column != "run_at")
+DEAD_COLUMNS = f"{MESSAGE_COLUMNS}, unique_key, payload, reason, error, detail, stack, died_at"
 _BURY = Sql(f"""
-    INSERT INTO dead_letters ({_DEAD_COLUMNS})
-    SELECT {_MESSAGE_COLUMNS}, unique_key, payload, :reason, :error, :detail, :stack, NOW
+    INSERT INTO dead_letters ({DEAD_COLUMNS})
+    SELECT {MESSAGE_COLUMNS}, unique_key, payload, :reason, :error, :detail, :stack, NOW
     FROM deliveries WHERE id = :id AND lease_token = :token RETURNING id
 """)
 _BURY_CRASHED = Sql(f"""
-    INSERT INTO dead_letters ({_DEAD_COLUMNS})
-    SELECT {_MESSAGE_COLUMNS}, unique_key, payload, 'crashed', 'WorkerCrashed',
+    INSERT INTO dead_letters ({DEAD_COLUMNS})
+    SELECT {MESSAGE_COLUMNS}, unique_key, payload, 'crashed', 'WorkerCrashed',
         'Its worker died or froze every time it ran this message.', '', NOW
     FROM deliveries WHERE state = 'ready' AND crashes >= :limit
 """)
