@@ -41,7 +41,7 @@ typecheck: $(DEV) ## Check types, strictly
 smoke: $(BASE) ## Check that a running platform answers: URL=https://... , or else one that is started for it
 	@$(BIN)/python scripts/smoke.py $(URL)
 
-chaos: $(DEV) ## Kill, freeze and starve workers, brokers and databases under load, in full; ARGS="-k zombie" takes some
+chaos: $(DEV) rabbitmq ## Kill, freeze and starve workers, brokers and databases under load, in full; ARGS="-k zombie" takes some
 	@GROUNDPLAN_CHAOS=full scripts/step "Chaos" $(BIN)/pytest tests/chaos $(ARGS)
 
 bench-http: $(DEV) ## Measure requests beside FastAPI, Django, Litestar and Starlette; QUICK=1 takes a minute (benchmarks/http/README.md)

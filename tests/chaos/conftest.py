@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from groundplan.testing.postgres import PostgresServer
+from groundplan.testing.rabbitmq import RabbitServer
 from groundplan.testing.servers import NatsServer, Server, ValkeyServer
 from groundplan.wiring import histories
 from tests.chaos.app import app, feature
@@ -18,7 +19,7 @@ from tests.chaos.scale import FULL, SCALE
 from tests.chaos.site import Outcome, Site
 from tests.databases import Templates, copy_of, make_templates
 
-SERVERS: dict[str, type[Server]] = {"nats": NatsServer, "valkey": ValkeyServer}
+SERVERS: dict[str, type[Server]] = {"nats": NatsServer, "valkey": ValkeyServer, "rabbitmq": RabbitServer}
 """The brokers; the other backends are the database queue on each engine."""
 HERE = Path(__file__).parent
 OUTCOMES = pytest.StashKey[list[Outcome]]()
@@ -35,10 +36,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", SCALE.seeds)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.chaos)
+            if "rabbitmq" in item.name:
+                item.add_marker(pytest.mark.system_packages)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
