@@ -5,7 +5,7 @@
 #   make test-all    the tests for which the system's package manager has to install something
 #
 # Variables: PYTHON=/path/to/python3 chooses the interpreter that makes .venv; APP_PORT=9000 chooses the port of `make dev`;
-# ARGS="..." is passed on to the tests, as in: make test ARGS="-k orders"
+# ARGS="..." is passed on to the tests, as in: make test ARGS="-k orders"; SEEDS=1,2,3 are those of the chaos tests
 
 BIN  := .venv/bin
 BASE := .venv/installed-base
@@ -27,8 +27,9 @@ dev: $(BASE) ## Serve the shop and the console on APP_PORT (8080), with reload: 
 test: $(DEV) browser lint typecheck ## Run every check: lint, types, the laws of the house, all tests, the browser tour
 	@scripts/step "Tests" $(BIN)/pytest -m "not system_packages" $(ARGS)
 
-test-all: $(DEV) rabbitmq ## Run the tests that `make test` leaves out: those on what only system packages bring (RabbitMQ)
-	@scripts/step "Tests on system packages" $(BIN)/pytest -m system_packages $(ARGS)
+test-all: $(DEV) rabbitmq ## Run the tests that `make test` leaves out: on what only system packages bring (RabbitMQ), and chaos in full
+	@scripts/step "Tests on system packages" $(BIN)/pytest -m "system_packages and not chaos" $(ARGS)
+	@$(MAKE) --no-print-directory chaos SEEDS=$(or $(SEEDS),1)
 
 lint: $(DEV) ## Check style, formatting and the floors that rooms may import from
 	@scripts/step "Style" $(BIN)/ruff check .
@@ -41,8 +42,9 @@ typecheck: $(DEV) ## Check types, strictly
 smoke: $(BASE) ## Check that a running platform answers: URL=https://... , or else one that is started for it
 	@$(BIN)/python scripts/smoke.py $(URL)
 
-chaos: $(DEV) ## Kill, freeze and starve workers, brokers and databases under load, in full; ARGS="-k zombie" takes some
-	@GROUNDPLAN_CHAOS=full scripts/step "Chaos" $(BIN)/pytest tests/chaos $(ARGS)
+chaos: $(DEV) rabbitmq ## Kill, freeze and starve workers, brokers and databases under load, in full; ARGS="-k zombie" takes some
+	@GROUNDPLAN_CHAOS=full GROUNDPLAN_CHAOS_SEEDS=$(SEEDS) scripts/step "Chaos" \
+		$(BIN)/pytest tests/chaos --numprocesses 4 --dist worksteal $(ARGS)
 
 bench-http: $(DEV) ## Measure requests beside FastAPI, Django, Litestar and Starlette; QUICK=1 takes a minute (benchmarks/http/README.md)
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.http

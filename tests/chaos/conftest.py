@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from groundplan.testing.postgres import PostgresServer
+from groundplan.testing.rabbitmq import RabbitServer
 from groundplan.testing.servers import NatsServer, Server, ValkeyServer
 from groundplan.wiring import histories
 from tests.chaos.app import app, feature
@@ -18,16 +20,13 @@ from tests.chaos.scale import FULL, SCALE
 from tests.chaos.site import Outcome, Site
 from tests.databases import Templates, copy_of, make_templates
 
-SERVERS: dict[str, type[Server]] = {"nats": NatsServer, "valkey": ValkeyServer}
+SERVERS: dict[str, type[Server]] = {"nats": NatsServer, "valkey": ValkeyServer, "rabbitmq": RabbitServer}
 """The brokers; the other backends are the database queue on each engine."""
 HERE = Path(__file__).parent
-OUTCOMES = pytest.StashKey[list[Outcome]]()
+PROPERTY = "chaos outcome"
+"""What a test's report calls them: it gets to the end from whichever process ran the test."""
 
 Sites = Callable[..., Site]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[OUTCOMES] = []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -35,25 +34,36 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", SCALE.seeds)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.chaos)
+            if "rabbitmq" in item.name:
+                item.add_marker(pytest.mark.system_packages)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    outcomes = terminalreporter.config.stash[OUTCOMES]
+    outcomes = sorted(_outcomes(terminalreporter), key=lambda each: (each["scenario"], each["backend"], each["seed"]))
     if not outcomes:
         return
     terminalreporter.section(f"chaos, seeds {', '.join(map(str, SCALE.seeds))}")
-    columns = [*asdict(outcomes[0])]
-    rows = [columns, *([str(value) for value in asdict(each).values()] for each in outcomes)]
+    columns = [*outcomes[0]]
+    rows = [columns, *([str(value) for value in each.values()] for each in outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
     for row in rows:
         terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
     if FULL:
         (ROOT / "var").mkdir(exist_ok=True)
-        (ROOT / "var" / "chaos.json").write_text(json.dumps([asdict(each) for each in outcomes], indent=2) + "\n")
+        (ROOT / "var" / "chaos.json").write_text(json.dumps(outcomes, indent=2) + "\n")
+
+
+def _outcomes(terminalreporter: pytest.TerminalReporter) -> Iterator[dict[str, Any]]:
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport) and report.when == "call":
+                found: list[tuple[str, Any]] = report.user_properties
+                yield from (outcome for name, outcome in found if name == PROPERTY)
 
 
 def make_chaos_templates(folder: Path, server: PostgresServer) -> Templates:
@@ -77,8 +87,11 @@ def sites(
     """Makes sites; what runs on them at the end is killed."""
     made: list[Site] = []
 
+    def record(outcome: Outcome) -> None:
+        request.node.user_properties.append((PROPERTY, asdict(outcome)))
+
     def make(backend: str, database_url: str, broker: Server | None) -> Site:
-        site = Site(fork, tmp_path, backend, database_url, broker, seed, request.config.stash[OUTCOMES].append)
+        site = Site(fork, tmp_path, backend, database_url, broker, seed, record)
         subscribe(database_url, feature.handlers)
         made.append(site)
         return site

@@ -52,10 +52,10 @@ class Worker:
         self.until_it_says('"event":"ready"')
         return self
 
-    def until_it_says(self, words: str, *, seconds: float = START_SECONDS) -> None:
-        """Waits for these words among its log lines."""
+    def until_it_says(self, *words: str, seconds: float = START_SECONDS) -> None:
+        """Waits for any of these among its log lines."""
         give_up = time.monotonic() + seconds
-        while words not in self.lines():
+        while not any(each in self.lines() for each in words):
             assert self.alive, f"the worker has ended:\n{self.lines()[-4000:]}"
             assert time.monotonic() < give_up, f"no {words} in {seconds} s:\n{self.lines()[-4000:]}"
             time.sleep(0.02)

@@ -20,7 +20,7 @@ class Scale:
 
 SHORT = Scale(seeds=(1,), lease=2, reap=0.5, outage=2, rounds=1, messages=40)
 LONG = Scale(
-    seeds=tuple(int(seed) for seed in os.environ.get("GROUNDPLAN_CHAOS_SEEDS", "1,2,3").split(",")),
+    seeds=tuple(int(seed) for seed in (os.environ.get("GROUNDPLAN_CHAOS_SEEDS") or "1,2,3").split(",")),
     lease=5,  # the shortest that the settings allow, and the reaper's own pace
     reap=5,
     outage=60,

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 from groundplan.core.errors import Unavailable
+from groundplan.data.queue.port import Broker
 from groundplan.settings import load
 from groundplan.testing.servers import Server
 from groundplan.wiring import broker_of
@@ -112,8 +113,7 @@ class Site:
 
     def depth(self) -> int:
         """How many messages the broker has; none where there is no broker."""
-        environ = self.environment()
-        broker = broker_of(load(root=self.folder, environ=environ).settings, app.name)
+        broker = self._client()
         if broker is None:
             return 0
 
@@ -142,17 +142,16 @@ class Site:
         *,
         kills: int,
         since: float,
-        dead: set[int] | None = None,
+        dead: Set[int] = frozenset(),
         handlers: Callable[[int], int] = lambda _: 1,
     ) -> Outcome:
         """Waits until nothing is queued any more, then counts. ``since`` is when everything was well again.
 
         ``dead`` are the numbers meant for the dead letters; ``handlers`` how many handle a number.
         """
-        self.until_idle()
+        self.until_idle(dead, handlers)
         recovery = time.monotonic() - since
-        dead = dead or set()
-        stored = {row.number for row in self.ask("SELECT number FROM sent")}
+        stored = self._stored()
         acknowledged, refused = self.producer.acknowledged, self.producer.refused.keys()
         assert acknowledged <= stored, f"acknowledged and not stored: {sorted(acknowledged - stored)}"
         assert stored - acknowledged <= refused, "stored and never sent"
@@ -185,13 +184,25 @@ class Site:
         last = self._workers[-1].lines()[-3000:] if self._workers else ""
         return f"queue {self.ask(queue)}\ndead {self.ask(dead)}\nbroker {self.depth()}\n{last}"
 
-    def until_idle(self, *, seconds: float = PATIENCE_SECONDS) -> None:
+    def until_idle(self, dead: Set[int] = frozenset(), handlers: Callable[[int], int] = lambda _: 1) -> None:
         """Waits until nothing is queued, at work or at the broker."""
-        self.until(self._is_idle, seconds=seconds)
+        self.until(lambda: self._is_idle(dead, handlers))
 
-    def _is_idle(self) -> bool:
+    def _is_idle(self, dead: Set[int], handlers: Callable[[int], int]) -> bool:
         # Twice, for a message may leave for the broker, or come home, between the two that are asked.
-        return all(self.count("deliveries") == 0 and self.depth() == 0 for _ in range(2 if self.by_broker else 1))
+        if any(self.count("deliveries") or self.depth() for _ in range(2 if self.by_broker else 1)):
+            return False
+        client = self._client()
+        if client is None or client.counts_what_others_hold:
+            return True
+        # What a worker holds is seen by nobody: it is idle when there is an effect for everything.
+        return self.count("effects") >= sum(map(handlers, self._stored() - dead))
+
+    def _stored(self) -> set[int]:
+        return {row.number for row in self.ask("SELECT number FROM sent")}
+
+    def _client(self) -> Broker | None:
+        return broker_of(load(root=self.folder, environ=self.environment()).settings, app.name)
 
 
 def _holds(condition: Callable[[], bool]) -> bool:

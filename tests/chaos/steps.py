@@ -3,6 +3,7 @@
 claimed      the lease is taken (on a broker: the message is received), the handler has not begun
 handling     the handler is about to open its transaction
 effects      its effects are written, the commit is not sent
+committing   the commit is about to be sent (to PostgreSQL), and no deadline stops it any more
 committed    the commit is through, the broker has no acknowledgement yet
 handed off   the relay holds rows that the broker does not have yet
 confirmed    the broker has confirmed, the rows are not deleted yet
@@ -16,6 +17,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from groundplan.app import Context
+from groundplan.data.database.link import Last
+from groundplan.data.database.postgresql import PostgresqlLink
 from groundplan.data.database.uow import Transaction
 from groundplan.messaging.delivery.handoff import BrokerSource
 from groundplan.messaging.delivery.sources import DatabaseSource
@@ -113,6 +116,14 @@ def _effects(point: Point) -> None:
     _hooked(lambda transaction: transaction.before_commit(act))
 
 
+def _committing(point: Point) -> None:
+    async def act(_: PostgresqlLink, last: Last | None) -> None:
+        if last is not None:  # a handler's, which ends with its acknowledgement
+            point.reached()
+
+    _before(PostgresqlLink, "commit", act)
+
+
 def _committed(point: Point) -> None:
     _hooked(lambda transaction: transaction.after_commit(point.reached))
 
@@ -134,6 +145,7 @@ _SEAMS: dict[str, Callable[[Point], None]] = {
     "claimed": _claimed,
     "handling": _handling,
     "effects": _effects,
+    "committing": _committing,
     "committed": _committed,
     "handed off": _handed_off,
     "confirmed": _confirmed,

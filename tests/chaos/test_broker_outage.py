@@ -11,7 +11,7 @@ RATE = 60
 AT_LEAST = 30
 
 
-@pytest.mark.parametrize("backend", ["nats", "valkey"])
+@pytest.mark.parametrize("backend", ["nats", "valkey", "rabbitmq"])
 def test_the_broker_is_stopped_and_killed_under_load(site: Site, seed: int) -> None:
     server = site.server
     worker = site.worker()
@@ -32,7 +32,7 @@ def test_the_broker_is_stopped_and_killed_under_load(site: Site, seed: int) -> N
     assert worker.stop() == 0
 
 
-@pytest.mark.parametrize("backend", full_or(["valkey"], ["nats", "valkey"]))
+@pytest.mark.parametrize("backend", full_or(["valkey"], ["nats", "valkey", "rabbitmq"]))
 def test_the_broker_hands_out_what_is_still_at_work(site: Site) -> None:
     """Nothing is renewed, and the broker's lease is shorter than the handler's work."""
     many = 30 if FULL else 6

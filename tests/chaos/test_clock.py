@@ -11,7 +11,7 @@ from tests.chaos.site import Site
 MESSAGES = 20
 
 
-@pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey"]))
+@pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey", "rabbitmq"]))
 def test_a_clock_is_set_under_load(site: Site) -> None:
     wrong, right = site.worker().until_ready(), site.worker().until_ready()
     started = time.monotonic()

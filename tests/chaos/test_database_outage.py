@@ -31,7 +31,7 @@ def site(sites: Sites, backend: str, broker: Server | None, own_postgres: Postgr
     return sites(backend, copy_of("postgresql", templates, tmp_path, own_postgres).app, broker)
 
 
-@pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey"]))
+@pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey", "rabbitmq"]))
 def test_the_database_goes_away_under_load(site: Site, own_postgres: PostgresServer) -> None:
     workers = [site.worker().until_ready(), site.worker().until_ready()]
     with site.producer.load(RATE) as load:

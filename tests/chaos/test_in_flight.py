@@ -8,7 +8,9 @@ from tests.chaos.site import Site
 IN_FLIGHT = 100
 
 
-@pytest.mark.parametrize("backend", full_or(["sqlite", "postgresql"], ["sqlite", "postgresql", "nats", "valkey"]))
+@pytest.mark.parametrize(
+    "backend", full_or(["sqlite", "postgresql"], ["sqlite", "postgresql", "nats", "valkey", "rabbitmq"])
+)
 def test_a_hundred_in_flight(site: Site) -> None:
     for _ in range(SCALE.rounds):
         site.producer.send(IN_FLIGHT + SCALE.messages)

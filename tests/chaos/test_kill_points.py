@@ -8,7 +8,7 @@ from tests.chaos.scale import SCALE
 from tests.chaos.site import Site
 from tests.chaos.steps import BY_BROKER, BY_DATABASE
 
-BACKENDS = ["sqlite", "postgresql", "nats", "valkey"]
+BACKENDS = ["sqlite", "postgresql", "nats", "valkey", "rabbitmq"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -9,7 +9,7 @@ from tests.chaos.scale import SCALE, full_or
 from tests.chaos.site import Site
 
 
-@pytest.mark.parametrize("backend", full_or(["sqlite"], ["sqlite", "postgresql", "nats", "valkey"]))
+@pytest.mark.parametrize("backend", full_or(["sqlite"], ["sqlite", "postgresql", "nats", "valkey", "rabbitmq"]))
 def test_only_the_killer_dies(site: Site) -> None:
     site.producer.send(SCALE.messages // 2)
     (poison,) = site.producer.send(1, jobs_only=True, deadly=True)

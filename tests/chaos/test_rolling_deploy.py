@@ -15,7 +15,7 @@ from tests.chaos.scale import SCALE, full_or
 from tests.chaos.site import Site
 
 
-@pytest.mark.parametrize("backend", full_or(["postgresql", "nats"], ["postgresql", "nats", "valkey"]))
+@pytest.mark.parametrize("backend", full_or(["postgresql", "nats"], ["postgresql", "nats", "valkey", "rabbitmq"]))
 def test_old_and_new_side_by_side(site: Site) -> None:
     subscribe(site.database_url, new.feature.handlers)
     elder = site.worker()

@@ -11,7 +11,7 @@ from tests.chaos.site import Site
 TICKS = 20 if FULL else 3
 
 
-@pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey"]))
+@pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey", "rabbitmq"]))
 def test_each_tick_fires_once(site: Site) -> None:
     site.set_release("tests.chaos.ticking:app")
     doomed, other = site.worker("effects", 4).until_ready(), site.worker().until_ready()

@@ -1,6 +1,6 @@
 """A house that makes calls: its waits are noted and pass at once, its metrics can be read."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from groundplan.net.client import Outbound
@@ -19,11 +19,18 @@ class Longest:
 class House:
     """An outbound client whose waits are noted, and pass at once on the clock."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, by_component: Mapping[str, Limits] | None) -> None:
         self.clock = ManualClock()
         self.metrics = Metrics()
         self.waits: list[float] = []
-        self.outbound = Outbound(self.clock, self.metrics, limits=limits, random=Longest(), sleep=self._sleep)
+        self.outbound = Outbound(
+            self.clock,
+            self.metrics,
+            limits=limits,
+            by_component=by_component,
+            random=Longest(),
+            sleep=self._sleep,
+        )
         self.request = self.outbound.request
 
     async def _sleep(self, seconds: float) -> None:
@@ -36,7 +43,9 @@ class House:
 
 
 @asynccontextmanager
-async def a_house(limits: Limits | None = None) -> AsyncIterator[House]:
-    house = House(limits or Limits())
+async def a_house(
+    limits: Limits | None = None, by_component: Mapping[str, Limits] | None = None
+) -> AsyncIterator[House]:
+    house = House(limits or Limits(), by_component)
     yield house
     await house.outbound.close()

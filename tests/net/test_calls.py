@@ -188,6 +188,17 @@ async def test_other_peers_are_called_on(peer: Peer, house: House) -> None:
         assert (await house.request("GET", other.url)).status == 200
 
 
+async def test_peers_of_one_component_may_have_limits_of_their_own(peer: Peer) -> None:
+    async with a_house(by_component={"API": Limits(breaker=BreakerPolicy(pause=1.0))}) as house:
+        peer.answer = status(500)
+        for component, pause in (("API", 1.0), ("Outside", 10.0)):
+            for _ in range(10):
+                await house.request("GET", peer.url, raise_for=False, component=component)
+            with pytest.raises(PeerUnavailable) as refused:
+                await house.request("GET", peer.url, component=component)
+            assert refused.value.retry_after == pause
+
+
 async def test_a_breaker_that_opens_ends_the_retries(peer: Peer) -> None:
     async with a_house(Limits(breaker=BreakerPolicy(minimum=2))) as house:
         peer.answer = status(503)

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -15,12 +15,21 @@ from groundplan.data.database import migrate
 from groundplan.settings import Settings, load
 from groundplan.testing.platform import PlatformProcess
 from groundplan.testing.postgres import PostgresServer
+from groundplan.testing.servers import Server
 from groundplan.wiring import application_role, histories
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a secret that only this test run knows"
 
 Platform = Callable[..., PlatformProcess]
+
+
+class Roles(NamedTuple):
+    """What production is made of, each a process of its own."""
+
+    apis: list[PlatformProcess]
+    worker: PlatformProcess
+    web: PlatformProcess
 
 
 def _prepare(settings: Settings) -> None:
@@ -106,3 +115,13 @@ def platform_on(project: Path) -> Iterator[Platform]:
     yield start
     for process in started:
         process.kill()
+
+
+@pytest.fixture
+def roles(postgres: PostgresServer, seeded_postgres: str, valkey: Server, platform_on: Platform) -> Roles:
+    """Web in front of two instances of the API, and a worker, on PostgreSQL and Valkey."""
+    urls = postgres.create_database(f"shop_{uuid4().hex}", template=seeded_postgres)
+    shared = {"DATABASE_URL": urls.app, "REDIS_URL": valkey.url}
+    apis = [platform_on(shared, role="api") for _ in range(2)]
+    behind = {**shared, "API_URL": ",".join(api.url for api in apis)}
+    return Roles(apis, platform_on(behind, role="worker"), platform_on(behind, role="web"))

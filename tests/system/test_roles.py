@@ -8,6 +8,8 @@ from groundplan.console.telemetry.queries import TelemetryQueries
 from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.testing.platform import free_port
 from groundplan.testing.postgres import PostgresServer
+from tests.system.conftest import Roles
+from tests.system.database import ask
 from tests.system.shopper import Shopper, wait_for
 
 
@@ -47,16 +49,31 @@ def test_the_api_role_has_no_pages_and_the_web_role_no_api(
     assert Shopper(web.url).browser.get("/").status_code == 200
 
 
-def test_two_instances_of_the_api_and_one_after_the_other_goes_away(
+def test_tenant_user_and_key_go_along_to_the_api(
     postgres: PostgresServer, seeded_postgres: str, platform_on: Any
 ) -> None:
-    urls = postgres.create_database(f"shop_{uuid4().hex}", template=seeded_postgres)
-    apis = [platform_on({"DATABASE_URL": urls.app}, role="api") for _ in range(2)]
-    environment = {"DATABASE_URL": urls.app, "API_URL": ",".join(api.url for api in apis)}
-    platform_on(environment, role="worker")
-    web = platform_on(environment, role="web")
+    """The same key in two stores, each sent twice, is one order of each store's own customer."""
+    name = f"shop_{uuid4().hex}"
+    urls = postgres.create_database(name, template=seeded_postgres)
+    api = platform_on({"DATABASE_URL": urls.app}, role="api")
+    web = platform_on({"DATABASE_URL": urls.app, "API_URL": api.url}, role="web")
+    key = str(uuid4())
+    for store in ("northside", "riverside"):
+        shopper = Shopper(web.url, email=f"mara@{store}.example")
+        shopper.browser.headers["host"] = f"{store}.localhost:{web.port}"
+        shopper.browser.headers["origin"] = f"http://{store}.localhost:{web.port}"
+        shopper.sign_in()
+        for _ in range(2):
+            assert shopper.check_out(key)[0].startswith("/sandbox/payments/")
+    placed = """SELECT tenants.slug, users.email FROM orders JOIN users ON users.id = orders.user_id
+        JOIN tenants ON tenants.id = orders.tenant_id AND tenants.id = users.tenant_id ORDER BY 1"""
+    rows = [tuple(row) for row in ask({}, placed, url=postgres.url(name))]
+    assert rows == [("northside", "mara@northside.example"), ("riverside", "mara@riverside.example")]
 
-    shopper = Shopper(web.url).sign_in()
+
+def test_two_instances_of_the_api_and_one_after_the_other_goes_away(roles: Roles) -> None:
+    apis = roles.apis
+    shopper = Shopper(roles.web.url).sign_in()
     page, _ = shopper.check_out()
     order = shopper.approve(page)
     wait_for(lambda: "Receipt sent" in shopper.browser.get(order).text)

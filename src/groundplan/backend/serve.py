@@ -50,7 +50,7 @@ async def serve(
             stack.push_async_callback(part.close)
         _settle_memory()
         if application is None:
-            await _run_until(stop, health, ready, readiness_seconds)
+            await _run_until(stop, health, ready, 0)  # no balancer sends it anything
             return
         server = HttpServer(application, host=host, port=port, header_seconds=header_seconds)
         serving = asyncio.create_task(server.serve(), name="http server")

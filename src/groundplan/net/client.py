@@ -32,13 +32,15 @@ class Outbound:
         metrics: Metrics | None = None,
         *,
         limits: Limits = DEFAULT_LIMITS,
+        by_component: Mapping[str, Limits] | None = None,
         random: Random | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
+        """``by_component`` are the limits of peers of one name, where they are others."""
         metrics = metrics or Metrics()
         self._clock = clock
         self._wire = Wire()
-        self._peers = Peers(clock, metrics, limits)
+        self._peers = Peers(clock, metrics, limits, by_component)
         self._calls = Calls(self._wire, clock, random or system_random(), metrics, sleep)
 
     async def open(self) -> None:

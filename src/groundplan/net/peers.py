@@ -1,6 +1,7 @@
 """Peers: what is remembered of each service that is called."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from groundplan.core.clock import Clock
@@ -38,10 +39,18 @@ class Peer:
 class Peers:
     """Those called last: customers have any number of hosts, so what was idle longest is forgotten first."""
 
-    def __init__(self, clock: Clock, metrics: Metrics, limits: Limits, most: int = MOST_PEERS) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        metrics: Metrics,
+        limits: Limits,
+        by_component: Mapping[str, Limits] | None = None,
+        most: int = MOST_PEERS,
+    ) -> None:
         self._clock = clock
         self._metrics = metrics
         self._limits = limits
+        self._by_component = by_component or {}
         self._most = most
         self._peers: OrderedDict[tuple[str, str], Peer] = OrderedDict()
 
@@ -55,7 +64,7 @@ class Peers:
         return peer
 
     def _new(self, component: str, place: str) -> Peer:
-        limits = self._limits
+        limits = self._by_component.get(component, self._limits)
         return Peer(
             component,
             place,

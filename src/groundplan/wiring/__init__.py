@@ -21,7 +21,9 @@ from groundplan.data.database.database import Database
 from groundplan.data.database.migrate import PLATFORM, History
 from groundplan.data.queue.port import Broker
 from groundplan.messaging.outbox import Outbox
+from groundplan.net.breaker import BreakerPolicy
 from groundplan.net.client import Outbound
+from groundplan.net.peers import Limits
 from groundplan.settings import Settings, path_of
 from groundplan.telemetry import Metrics, Telemetry
 from groundplan.telemetry.access import AccessLines
@@ -46,6 +48,9 @@ __all__ = [
 ]
 
 Role = Literal["web", "api", "worker", "all"]
+
+OUR_OWN = Limits(breaker=BreakerPolicy(pause=1.0))
+"""A process of the api role starts in seconds; the web role notices soon."""
 
 
 def histories(app: App) -> list[History]:
@@ -95,7 +100,7 @@ def build(settings: Settings, app: App, role: Role, *, pretty: bool = False) -> 
     )
     assembly = assemble(app)
     database = open_database(settings, exclusive=True, log=log)
-    outbound = Outbound(clock, metrics)
+    outbound = Outbound(clock, metrics, by_component={"API": OUR_OWN})
     works = role in ("worker", "all")
     adapters = Adapters(settings, app.name, database, clock, metrics, outbound, log, works=works)
     services = services_of(
