@@ -173,6 +173,30 @@ async def test_draining_gives_unfinished_work_back(tmp_path: Path, queue_url: st
     assert (row.state, row.attempt, row.crashes) == ("ready", 0, 0)
 
 
+async def test_what_could_not_even_begin_is_given_back(
+    tmp_path: Path, queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script()
+
+    async def note(ctx: Context, event: Ping) -> None:
+        script.runs.append(event.what)
+
+    async with running(script.handles(note).app, tmp_path, QUEUE_URL=queue_url) as app:
+        found = app.services.tenants.by_id
+        failed: list[UUID] = []
+
+        async def fail_once(tenant_id: UUID) -> Any:
+            if not failed:
+                failed.append(tenant_id)
+                raise LookupError("once")
+            return await found(tenant_id)
+
+        monkeypatch.setattr(app.services.tenants, "by_id", fail_once)
+        await publish(app, "in the end")
+        await app.until_idle()
+    assert failed and script.runs == ["in the end"]
+
+
 async def test_one_write_transaction_for_each_message(tmp_path: Path, queue_url: str) -> None:
     script = Script()
 

@@ -14,6 +14,7 @@ PATIENCE_SECONDS = 0.005
 """How long a worker that is nearly full waits for more room: many rows in one round trip is the whole speed."""
 _TURN = 50
 """After so many deliveries that never waited, a slot lets others have the loop."""
+_PAUSE_AFTER_ERROR_SECONDS = 1.0
 
 
 class Held:
@@ -125,6 +126,7 @@ class Slots:
                 self._log.warning("handler stopped: lease lost", handler=delivery.handler, message_id=str(delivery.id))
             except Exception as error:
                 self._log.error("worker could not finish a delivery", error=type(error).__name__, detail=str(error))
+                await _give_back(held)
             self._held.discard(held)
             self._change.set()
             if again is not None:
@@ -132,3 +134,10 @@ class Slots:
             turn += 1
             if turn % _TURN == 0:
                 await asyncio.sleep(0)
+
+
+async def _give_back(held: Held) -> None:
+    """Later, in case that what went wrong goes wrong at once again; where this fails too, its lease runs out."""
+    await asyncio.sleep(_PAUSE_AFTER_ERROR_SECONDS)
+    with suppress(Exception):
+        await held.source.release([held.delivery])

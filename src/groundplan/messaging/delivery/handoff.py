@@ -148,7 +148,10 @@ class BrokerSource:
             raise
 
     async def release(self, held: Sequence[Delivery]) -> None:
-        await self._broker.release(self._receipts(held))
+        try:
+            await self._broker.release(self._receipts(held))
+        finally:
+            self._forget(held)
 
     async def _is_ours(self, delivery: Delivery, received: Received) -> bool:
         """Whether it is to run here: it is not done, this release knows it, and it has killed no worker."""
