@@ -37,3 +37,20 @@ def test_on_sqlite_a_clock_set_ahead_ends_leases_and_doubles_nothing(site: Site)
     moved = time.monotonic()
     site.finish("clock set by 10 minutes", kills=0, since=moved)
     assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_on_sqlite_a_clock_set_back_delays_what_waits_and_loses_nothing(site: Site) -> None:
+    """What is leased is done at once and once; what waits is due when the clock is where it was."""
+    worker = site.worker(slots=MESSAGES).until_ready()
+    at_work = len(site.producer.send(MESSAGES, jobs_only=True, seconds=0.5))
+    site.until(lambda: site.count("deliveries", "state = 'leased'") == at_work)
+    worker.send(signal.SIGUSR2)
+    site.producer.send(MESSAGES, jobs_only=True)
+    site.until_effects(at_work)
+    site.until(lambda: site.count("deliveries") == MESSAGES)
+    worker.send(signal.SIGUSR1)
+    moved = time.monotonic()
+    outcome = site.finish("clock set back by 10 minutes", kills=0, since=moved)
+    assert outcome.attempts == outcome.messages
+    assert worker.stop() == 0

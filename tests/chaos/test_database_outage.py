@@ -1,4 +1,4 @@
-"""PostgreSQL restarts, crashes and drops its connections while messages are sent and handled."""
+"""PostgreSQL restarts, crashes and drops its connections, or is away, while messages are sent and handled."""
 
 import time
 from collections.abc import Iterator
@@ -8,8 +8,9 @@ import pytest
 
 from groundplan.testing.postgres import PostgresServer
 from groundplan.testing.servers import Server
+from tests.chaos.app import LEDGER
 from tests.chaos.conftest import Sites, make_chaos_templates
-from tests.chaos.scale import FULL, full_or
+from tests.chaos.scale import FULL, SCALE, full_or
 from tests.chaos.site import Site
 from tests.databases import copy_of
 
@@ -45,6 +46,30 @@ def test_the_database_goes_away_under_load(site: Site, own_postgres: PostgresSer
         back = time.monotonic()
     site.finish("database restarted, crashed, cut off", kills=2 + BROKEN_OFF, since=back)
     assert [worker.stop() for worker in workers] == [0, 0]
+
+
+@pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey", "rabbitmq"]))
+def test_a_worker_is_told_to_stop_while_the_database_is_away(site: Site, own_postgres: PostgresServer) -> None:
+    worker = site.worker(slots=4).until_ready()
+    site.producer.send(8, jobs_only=True, seconds=1.0)
+    site.until(lambda: (site.folder / LEDGER).exists())
+    with own_postgres.away(crash=True):
+        assert worker.stop() == 0
+    back = time.monotonic()
+    heir = site.worker()
+    site.finish("stopped without a database", kills=1, since=back)
+    assert heir.stop() == 0
+
+
+@pytest.mark.parametrize("backend", full_or(["postgresql"], ["postgresql", "nats", "valkey", "rabbitmq"]))
+def test_a_worker_is_started_while_the_database_is_away(site: Site, own_postgres: PostgresServer) -> None:
+    site.producer.send(SCALE.messages)
+    with own_postgres.away():
+        worker = site.worker()
+        worker.until_it_says("waiting for the database")
+    back = time.monotonic()
+    site.finish("started without a database", kills=0, since=back)
+    assert worker.stop() == 0
 
 
 _BREAK_OFF = """SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity

@@ -51,6 +51,24 @@ def test_config_show_hides_secrets_and_names_origins(groundplan: Command) -> Non
     assert "must not be seen" not in shown.stdout and "nor this" not in shown.stdout
 
 
+@pytest.mark.parametrize("role", ["worker", "api"])
+def test_run_does_not_wait_for_a_database_for_ever(groundplan: Command, role: str) -> None:
+    gone = f"127.0.0.1:{free_port()}"
+    ended = groundplan(
+        "run",
+        "--role",
+        role,
+        DATABASE_URL=f"postgresql://app:hunter2@{gone}/shop",
+        DATABASE_WAIT_SECONDS="1",
+        APP_PORT=str(free_port()),
+        SECRET_KEY="k" * 32,
+    )
+    assert ended.returncode == 1
+    assert "waiting for the database" in ended.stdout
+    assert f"PostgreSQL, shop at {gone} did not answer within 1 s" in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr and "hunter2" not in ended.stdout + ended.stderr
+
+
 def test_config_check_says_everything_at_once(groundplan: Command) -> None:
     assert groundplan("config", "check").returncode == 0
     wrong = groundplan("config", "check", APP_PORT="abc", LOG_LEVEL="loud", REDIS_URL="memcached://localhost")

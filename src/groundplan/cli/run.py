@@ -1,20 +1,25 @@
 """``groundplan run``: serve one role until a signal."""
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
 import sys
 import time
+from typing import Any
 
 from groundplan.cli.project import Project, find_project
 from groundplan.cli.seed import accounts_of, seed_database
-from groundplan.core.errors import ConfigurationError
+from groundplan.core.clock import system_random
+from groundplan.core.errors import ConfigurationError, Unavailable
+from groundplan.core.retry import Retry
 from groundplan.data.database import migrate
 from groundplan.settings import Settings
-from groundplan.wiring import Role, application_role, build, histories
+from groundplan.wiring import Role, application_role, build, histories, open_database
 
 PARENT_PIPE = "GROUNDPLAN_PARENT_PIPE"
+AGAIN = Retry(base=0.5, cap=5.0)
 
 
 def run(role: Role, *, port: int | None, host: str | None, prepare: bool) -> int:
@@ -31,6 +36,8 @@ async def _run(project: Project, settings: Settings, role: Role, *, prepare: boo
     app = project.app()
     if role != "worker":
         _check_port(settings)
+    process = build(settings, app, role, pretty=settings.env == "local" and sys.stdout.isatty())
+    await _await_database(settings, process.log)
     if prepare:
         url = settings.database_migrate_url or settings.database_url
         for line in await migrate.upgrade(url, histories(app), app_role=application_role(settings)):
@@ -38,7 +45,6 @@ async def _run(project: Project, settings: Settings, role: Role, *, prepare: boo
         await seed_database(settings, app)
     await _check_migrated(settings, project)
     _stop_with_parent()
-    process = build(settings, app, role, pretty=settings.env == "local" and sys.stdout.isatty())
 
     def ready() -> None:
         process.log.info("ready", role=role, port=settings.port, seconds=round(time.monotonic() - started, 2))
@@ -57,6 +63,28 @@ async def _run(project: Project, settings: Settings, role: Role, *, prepare: boo
         header_seconds=settings.header_seconds,
         ready=ready,
     )
+
+
+async def _await_database(settings: Settings, log: Any) -> None:
+    """One that starts or fails over is asked again, less and less often. Raises Unavailable when it took too long."""
+    database = open_database(settings, exclusive=False)
+    give_up, random = time.monotonic() + settings.database_wait_seconds, system_random()
+    try:
+        for attempt in itertools.count(1):
+            try:
+                await database.ping()
+                return
+            except (Unavailable, OSError) as error:
+                left = give_up - time.monotonic()
+                if left <= 0:
+                    raise Unavailable(
+                        f"{database.runs_on} did not answer within {settings.database_wait_seconds} s ({error}). "
+                        "Check that it runs and that DATABASE_URL names it."
+                    ) from error
+                log.warning("waiting for the database", database=database.runs_on, detail=str(error), left_s=int(left))
+                await asyncio.sleep(min(left, AGAIN.delay(attempt, random)))
+    finally:
+        await database.close()
 
 
 def _stop_with_parent() -> None:

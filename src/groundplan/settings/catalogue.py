@@ -66,6 +66,13 @@ VARIABLES = (
     ),
     Variable("database_pool_size", "DATABASE_POOL_SIZE", whole(1, 1000), "Most connections of a process.", "10"),
     Variable(
+        "database_wait_seconds",
+        "DATABASE_WAIT_SECONDS",
+        whole(0, 3600),
+        "How long a process that starts waits for a database that is away.",
+        "60",
+    ),
+    Variable(
         "redis_url",
         "REDIS_URL",
         redis_url,

@@ -34,6 +34,7 @@ class Settings:
     """``postgresql+asyncpg://...`` or ``sqlite+aiosqlite:////absolute/path``."""
     database_migrate_url: str | None
     database_pool_size: int
+    database_wait_seconds: int
     redis_url: str | None
     rate_limit_outage_share: float
     cache_max_entries: int

@@ -102,11 +102,24 @@ class PostgresServer:
         Raises:
             PostgresFailed: with what the server wrote.
         """
+        with self.away(crash=crash):
+            pass
+
+    @contextmanager
+    def away(self, *, crash: bool = False) -> Iterator[None]:
+        """As ``restart``, with the block in between, for which nobody answers.
+
+        Raises:
+            PostgresFailed: with what the server wrote.
+        """
         self._end(signal.SIGQUIT if crash else signal.SIGINT, b"keep\n")
-        if self._directory is None:
-            raise PostgresFailed("PostgreSQL was never started.")
-        if not self._serve(self._directory, self._port):
-            raise PostgresFailed("PostgreSQL did not come back:\n" + _tail(self._directory / "log"))
+        try:
+            yield
+        finally:
+            if self._directory is None:
+                raise PostgresFailed("PostgreSQL was never started.")
+            if not self._serve(self._directory, self._port):
+                raise PostgresFailed("PostgreSQL did not come back:\n" + _tail(self._directory / "log"))
 
     def stop(self) -> None:
         """Ends the server at once but in order (a "fast shutdown"), and removes its files."""
