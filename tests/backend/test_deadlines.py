@@ -10,11 +10,15 @@ import pytest
 from sqlalchemy import text
 
 from groundplan.app import App, Context, Feature
-from groundplan.core.context import seconds_left
+from groundplan.backend.deadlines import CHECK_SECONDS, Deadlines
+from groundplan.core.context import RequestContext, entered, seconds_left
+from groundplan.core.errors import LeaseLost
 from groundplan.data.database.database import Database
+from groundplan.data.database.postgresql import PostgresqlLink
 from groundplan.data.database.sql import Sql
 from groundplan.testing.app import RunningApp, running, until
 from groundplan.testing.postgres import DatabaseUrls
+from tests.databases import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -146,3 +150,27 @@ async def test_a_commit_is_not_torn_apart(postgres_urls: DatabaseUrls, tmp_path:
         await owner.close()
         answer = await app.client.post("/api/v1/commits", headers={HEADER: "300"})
         assert (answer.status_code, await app.rows("audit_log")) == (201, 1)
+
+
+async def test_why_a_commit_failed_is_heard_however_long_its_rollback_takes(
+    postgres_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a network that takes its time for a rollback, longer than the work has."""
+    rollback, seconds = PostgresqlLink.rollback, 1.0
+    waits = [seconds + 3 * CHECK_SECONDS]
+
+    async def slowly(link: PostgresqlLink) -> None:
+        await asyncio.sleep(waits.pop() if waits else 0)
+        await rollback(link)
+
+    async def work() -> None:
+        async with database.transaction(None) as transaction:
+            transaction.end_with(Sql("SELECT 1 AS one WHERE 1 = 0"), LeaseLost("Another worker has it."))
+
+    monkeypatch.setattr(PostgresqlLink, "rollback", slowly)
+    task = asyncio.current_task()
+    assert task is not None
+    async with opened(postgres_urls.app) as database:
+        await database.ping()
+        with entered(RequestContext()), pytest.raises(LeaseLost):
+            await Deadlines().limit(task, seconds, work())

@@ -78,6 +78,9 @@ class Transaction:
         try:
             commit = self._link.commit(self._last, self._foresee())
             await (to_its_end(commit) if self._after else commit)
+        except BaseException:
+            await self._link.rollback()  # no deadline may take the place of the reason meanwhile
+            raise
         finally:
             tally.committing -= 1
             await self._close()
