@@ -165,7 +165,7 @@ async def test_why_a_commit_failed_is_heard_however_long_its_rollback_takes(
 
     async def work() -> None:
         async with database.transaction(None) as transaction:
-            transaction.end_with(Sql("SELECT 1 AS one WHERE 1 = 0"), LeaseLost("Another worker has it."))
+            transaction.end_with(Sql("SELECT 1 AS one WHERE :whose = 'mine'"), LeaseLost("Not mine."), whose="theirs")
 
     monkeypatch.setattr(PostgresqlLink, "rollback", slowly)
     task = asyncio.current_task()

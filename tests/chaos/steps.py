@@ -117,7 +117,7 @@ def _effects(point: Point) -> None:
 
 
 def _committing(point: Point) -> None:
-    async def act(_: PostgresqlLink, last: Last | None) -> None:
+    async def act(_: PostgresqlLink, last: Last | None, *following: object) -> None:
         if last is not None:  # a handler's, which ends with its acknowledgement
             point.reached()
 
