@@ -21,6 +21,7 @@ from groundplan.data.database.links import Links
 from groundplan.data.database.pools import WatchedPool
 from groundplan.data.database.sql import Dialect, Row, Sql
 from groundplan.data.database.statements import record_statements
+from groundplan.data.database.tenancy import doubt_tenant
 from groundplan.data.database.uow import Reader, Transaction
 
 RELAXED_LINKS = 2
@@ -64,6 +65,7 @@ class Database:
             )
             self._reading = _links(self._writer, postgresql.PostgresqlLink, size=apart, patience=PATIENCE_SECONDS)
             self._relaxed = _links(self._lax, postgresql.PostgresqlLink, size=RELAXED_LINKS, patience=PATIENCE_SECONDS)
+            doubt_tenant(self._read.sync_engine)
         for engine in (self._writer, self._read):
             record_statements(engine.sync_engine)
 

@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -37,6 +38,7 @@ class measured:
         record("SQL", self._name, "sql", self._began // 1000, (time.time_ns() - self._began) // 1000)
 
 
+@lru_cache(maxsize=1_000)
 def short_name(statement: str) -> str:
     """``INSERT INTO orders``; the statement's first words where it is something unusual."""
     words = statement.split(None, 2)
