@@ -25,7 +25,7 @@ from groundplan.backend.scope import context_if_any, put_context
 from groundplan.backend.shared import control_of
 from groundplan.core.context import RequestContext, changed, current, entered, parse_traceparent
 from groundplan.core.errors import DeadlineExceeded, Invalid, NotFound
-from groundplan.core.ids import span_id, trace_id, uuid7
+from groundplan.core.ids import request_id, span_id, trace_id
 from groundplan.telemetry import RequestRecord, Telemetry
 from groundplan.telemetry.spans import record
 
@@ -261,7 +261,7 @@ def _without_body(send: Any) -> Any:
 def _request_id(given: str) -> str:
     """The caller's id if it is harmless, so that one id follows a request through several systems."""
     harmless = 8 <= len(given) <= 64 and all(c.isascii() and (c.isalnum() or c in "-_") for c in given)
-    return given if harmless else f"req_{uuid7().hex}"
+    return given if harmless else request_id()
 
 
 def _page_policy(nonce: str) -> bytes:
