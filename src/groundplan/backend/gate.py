@@ -67,7 +67,7 @@ class Gate:
         self._telemetry = telemetry
         self._refusals = refusals
         self._admission = admission
-        self._deadlines = Deadlines()
+        self._deadlines, self._patience = Deadlines(), Deadlines()
         self._health = services.registry[Health]
         self._https = services.settings.env in ("staging", "prod")
         self._plumbing = _PLUMBING if services.settings.env == "prod" else (*_PLUMBING, "/metrics")
@@ -103,7 +103,7 @@ class Gate:
         )
         put_context(scope, None)
         if request.method not in _WITHOUT_BODY:
-            receive = Body(receive, self._admission, self._services.settings.body_seconds)
+            receive = Body(receive, self._admission, self._patience, self._services.settings.body_seconds)
         scope["csp_nonce"] = secrets.token_urlsafe(16) if is_page else ""
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         status = 0

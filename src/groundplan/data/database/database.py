@@ -67,7 +67,7 @@ class Database:
             )
             self._reading = _links(self._writer, postgresql.PostgresqlLink, size=apart, patience=PATIENCE_SECONDS)
             self._relaxed = _links(self._lax, postgresql.PostgresqlLink, size=RELAXED_LINKS, patience=PATIENCE_SECONDS)
-            doubt_tenant(self._read.sync_engine)
+            doubt_tenant(self._read.sync_engine)  # before what follows, which ends the round of those who are asked
         for engine in (self._writer, self._read):
             record_statements(engine.sync_engine)
 

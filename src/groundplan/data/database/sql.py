@@ -55,7 +55,7 @@ class Sql:
 
     def literals(self, values: Mapping[str, Any]) -> str:
         """PostgreSQL's parameters written out, in their order, for a message that takes none."""
-        return ", ".join(_quoted(values[name]) for name in self._compiled["postgresql"][1])
+        return checked_text(", ".join([_quoted(values[name]) for name in self._compiled["postgresql"][1]]))
 
     def rows(self, columns: Iterable[str], found: Iterable[Iterable[Any]]) -> list[Row]:
         """What a driver returned, as named tuples. A statement returns the same columns each time."""
@@ -98,7 +98,7 @@ def _quoted(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, str):
-        return "'" + checked_text(value).replace("'", "''") + "'"
+        return "'" + value.replace("'", "''") + "'"
     if isinstance(value, (UUID, int)):
         return f"'{value}'"
     if isinstance(value, datetime):

@@ -4,6 +4,7 @@ The second wall is row-level security in PostgreSQL; see ``migrate.tenant_wall``
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -124,7 +125,8 @@ def _name_tenant(session: Session, transaction: Any, connection: Any) -> None:
 def doubt_tenant(engine: Engine) -> None:
     """Whatever might have set another tenant on a reader's connection makes the next one set its own anew."""
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def doubt(conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+    @event.listens_for(engine, "do_execute")
+    def doubt(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
         if context.compiled is None or context.is_text or "set_config" in statement:
-            conn.info.pop(_TENANT, None)
+            with suppress(NotImplementedError):  # the dialect's first look at a server, by a connection without any
+                context.root_connection.info.pop(_TENANT, None)
