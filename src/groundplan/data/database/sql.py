@@ -99,7 +99,7 @@ def _quoted(value: Any) -> str:
         return "NULL"
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
-    if isinstance(value, (UUID, int)):
+    if isinstance(value, (UUID, int, float)):
         return f"'{value}'"
     if isinstance(value, datetime):
         return f"'{value.isoformat()}'"
