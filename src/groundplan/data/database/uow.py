@@ -79,7 +79,8 @@ class Transaction:
         await self._flush()
         for act in self._before:
             await act(self)
-            await self._flush()
+            if self._is_changed:
+                await self._flush()
         refuse_expired("it could be committed")
         context = current()
         tally = context.tally if context is not None else Tally()
@@ -95,6 +96,10 @@ class Transaction:
     async def undo(self) -> None:
         await self._close()
         await self._link.rollback()
+
+    @property
+    def _is_changed(self) -> bool:
+        return self.session.used and bool(self.session.new or self.session.dirty or self.session.deleted)
 
     async def _flush(self) -> None:
         if self.session.used:
