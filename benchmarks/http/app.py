@@ -144,7 +144,7 @@ async def list_window(ctx: Context) -> list[ProductView]:
     return await _products(ctx, PAGE)
 
 
-@feature.page("/window", public=True, cache=Public(seconds=CACHE_SECONDS))
+@feature.page("/window", public=True, cache=Public(seconds=int(CACHE_SECONDS)))
 async def window_page(ctx: Context) -> Page:
     """What everybody sees, so that it is kept whole."""
     return Page("shelf.html", products=await ctx.api(list_window))

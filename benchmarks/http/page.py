@@ -13,7 +13,7 @@ MOST, KEPT_MOST = 1_200.0, 150.0
 
 
 async def measure(bench: Bench, chosen: list[str]) -> list[Figure]:
-    bench.say("\n[bold]A page of 24 products[/]: rendered, through web and API in one process; and one that is kept whole")
+    bench.say("\n[bold]A page of 24 products[/]: through web and API in one process; and one that is kept")
     whole, known = f"{OURS_WEB.name}, kept", f"{OURS_WEB.name}, 304"
     with race.entrants(bench) as entrants:
         server = entrants.serve(OURS_WEB)

@@ -83,7 +83,7 @@ def _handling(point: Point) -> None:
         point.reached()
         return inner(self, *first)
 
-    Context.transaction = outer  # type: ignore[method-assign]
+    Context.transaction = outer  # type: ignore[method-assign, assignment]
 
 
 def _together(point: Point) -> None:
@@ -94,7 +94,7 @@ def _together(point: Point) -> None:
 
         async def __aexit__(self, *_: object) -> None: ...
 
-    Context.transaction = lambda self, *_: Waiting()  # type: ignore[method-assign, assignment, return-value]
+    Context.transaction = lambda self, *_: Waiting()  # type: ignore[method-assign, assignment]
 
 
 def _hooked(hook: Callable[[Transaction], None]) -> None:

@@ -29,7 +29,5 @@ class Finished(ASGIResponse):
             self._sent += (_TYPES[kind], (b"content-length", b"%d" % len(body)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send(
-            {"type": "http.response.start", "status": self.status_code, "headers": list(self._sent)}
-        )
+        await send({"type": "http.response.start", "status": self.status_code, "headers": list(self._sent)})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})

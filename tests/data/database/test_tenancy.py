@@ -150,8 +150,8 @@ async def test_a_connection_follows_whoever_reads_on_it(
         for tenant_id, title in ((MINE, "mine"), (OTHERS, "theirs")):
             async with database.transaction(tenant_id) as transaction:
                 transaction.session.add(_product(None, title))
-        for tenant_id, seen in ((MINE, ["mine"]), (MINE, ["mine"]), (OTHERS, ["theirs"]), (None, []), (MINE, ["mine"])):
-            reader = database.reader(tenant_id)
+        for reads, seen in ((MINE, ["mine"]), (MINE, ["mine"]), (OTHERS, ["theirs"]), (None, []), (MINE, ["mine"])):
+            reader = database.reader(reads)
             assert list(await reader.session.scalars(titles)) == seen
             await reader.release()
 
