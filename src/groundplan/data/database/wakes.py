@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from contextvars import Context
 
+from groundplan.core.context import of_nobody
 from groundplan.core.errors import GroundplanError
 
 PAUSE_SECONDS = 0.005
@@ -22,8 +22,8 @@ class Wakes:
         """Does not wait."""
         self._due.add(channel)
         if channel not in self._sending:
-            # In a context of its own: it belongs to no request, and outlives the one that caused it.
-            self._sending[channel] = asyncio.create_task(self._run(channel), name=f"wake {channel}", context=Context())
+            name = f"wake {channel}"
+            self._sending[channel] = asyncio.create_task(self._run(channel), name=name, context=of_nobody())
 
     async def close(self) -> None:
         tasks = list(self._sending.values())
