@@ -12,7 +12,7 @@ from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship, selectinload
 
 from benchmarks.http.rows import PAGE, SHELF
-from groundplan.app import App, Context, Event, Feature, Page
+from groundplan.app import App, Context, Event, Feature, Page, Public
 from groundplan.core.errors import Conflict, NotFound
 from groundplan.core.ids import uuid7
 from groundplan.data.database.models import Base, TenantScoped
@@ -137,6 +137,17 @@ async def list_shelf(ctx: Context) -> list[ProductView]:
 @feature.page("/shelf", permission="products:read")
 async def shelf_page(ctx: Context) -> Page:
     return Page("shelf.html", products=await ctx.api(list_shelf))
+
+
+@feature.get("/window", public=True)
+async def list_window(ctx: Context) -> list[ProductView]:
+    return await _products(ctx, PAGE)
+
+
+@feature.page("/window", public=True, cache=Public(seconds=int(CACHE_SECONDS)))
+async def window_page(ctx: Context) -> Page:
+    """What everybody sees, so that it is kept whole."""
+    return Page("shelf.html", products=await ctx.api(list_window))
 
 
 @feature.get("/orders/{order_id}", permission="orders:read")

@@ -47,6 +47,8 @@ class Work:
     paths: Sequence[str]
     bodies: Sequence[str] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    signed_in: bool = True
+    """Else a visitor asks."""
 
 
 class _Counted(msgspec.Struct):
@@ -85,6 +87,8 @@ class Load:
         lines.write_text("\n".join(work.bodies or work.paths) + "\n")
         method = ["POST", str(lines), work.paths[0], f"{self._prefix}-{next(self._runs)}-"]
         headers = {**server.headers, **work.headers}
+        if not work.signed_in:
+            headers.pop("Authorization", None)
         if work.bodies:
             headers["Content-Type"] = "application/json"
         command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={max(1, round(seconds))}s"]

@@ -10,6 +10,7 @@ from benchmarks.http.app import Order, OrderLine, Product
 from groundplan.core.clock import Clock
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql
+from groundplan.data.search.port import Search
 
 
 class Report(NamedTuple):
@@ -19,10 +20,12 @@ class Report(NamedTuple):
 async def seed(
     database: Database,
     *,
+    search: Search,
     hash_password: Callable[[str], str],
     clock: Clock,
     progress: Callable[[str, int, int], None],
 ) -> Report:
+    """As ``groundplan seed`` calls it. Nothing here is searched for."""
     past = [rows.order(number) for number in range(rows.ORDERS)]
     async with database.transaction(rows.TENANT) as transaction:
         now = clock.now()

@@ -73,10 +73,10 @@ class Server:
             connection.close()
 
     def headers_of(self, path: str) -> dict[str, str]:
-        """Of the reply to a GET, with names in lower case."""
+        """Of the reply to a visitor's GET, with names in lower case."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("GET", path, headers=self.headers)
+            connection.request("GET", path, headers={"Host": self.headers["Host"]})
             return {name.lower(): value for name, value in connection.getresponse().getheaders()}
         finally:
             connection.close()

@@ -79,11 +79,11 @@ def _claimed(point: Point) -> None:
 def _handling(point: Point) -> None:
     inner = Context.transaction
 
-    def outer(self: Context) -> Any:
+    def outer(self: Context, *first: Any) -> Any:
         point.reached()
-        return inner(self)
+        return inner(self, *first)
 
-    Context.transaction = outer  # type: ignore[method-assign]
+    Context.transaction = outer  # type: ignore[method-assign, assignment]
 
 
 def _together(point: Point) -> None:
@@ -94,7 +94,7 @@ def _together(point: Point) -> None:
 
         async def __aexit__(self, *_: object) -> None: ...
 
-    Context.transaction = lambda self: Waiting()  # type: ignore[method-assign, assignment, return-value]
+    Context.transaction = lambda self, *_: Waiting()  # type: ignore[method-assign, assignment]
 
 
 def _hooked(hook: Callable[[Transaction], None]) -> None:

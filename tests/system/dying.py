@@ -8,6 +8,7 @@ from typing import Any
 from groundplan.app.calls import Calls
 from groundplan.app.idempotency import Idempotency
 from groundplan.cli import main
+from groundplan.data.database.uow import Transaction
 
 
 def die() -> None:
@@ -18,9 +19,12 @@ def lay() -> None:
     if os.environ["DIE"] == "before":
         record = Idempotency.record
 
-        async def record_and_die(self: Idempotency, *args: Any) -> None:
-            await record(self, *args)
+        async def now(_: Transaction) -> None:
             die()
+
+        def record_and_die(self: Idempotency, transaction: Transaction, *args: Any) -> None:
+            record(self, transaction, *args)
+            transaction.before_commit(now)
 
         Idempotency.record = record_and_die  # type: ignore[method-assign, assignment]
         return

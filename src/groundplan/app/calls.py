@@ -78,24 +78,22 @@ class Calls:
         who = context.user.id if context.user else "system" if context.system else "visitor"
         scope = f"{context.tenant.id} {who} {route.name}"
         mark = fingerprint(arguments)
-        with self._services.idempotency.hold(scope, key):
-            try:
-                return await self._attempt(route, context, arguments, scope, key, mark)
-            except KeyTaken:
-                return await self._attempt(route, context, arguments, scope, key, mark)
-
-    async def _attempt(
-        self, route: Route, context: Context, arguments: dict[str, Any], scope: str, key: str, mark: str
-    ) -> Reply:
         store = self._services.idempotency
-        async with context.transaction():
-            stored = await store.find(context.tx, scope, key, mark)
-            if stored is not None:
-                return Reply(stored.status, stored.body, None, replayed=True)
+
+        async def first() -> Reply:
             value = await route.function(context, **arguments)
             body = _encode(value)
-            await store.record(context.tx, scope, key, mark, Recorded(route.status, body))
+            store.record(context.tx, scope, key, mark, Recorded(route.status, body))
             return Reply(route.status, body, value)
+
+        with store.hold(scope, key):
+            try:
+                async with context.transaction(store.claim(scope, key)):
+                    return await first()
+            except KeyTaken:
+                async with context.transaction():
+                    stored = await store.find(context.tx, scope, key, mark)
+                    return await first() if stored is None else Reply(stored.status, stored.body, None, replayed=True)
 
 
 def nested_key(caller: Context, route: Route) -> str | None:

@@ -21,6 +21,7 @@ from groundplan.core.errors import (
     Unauthenticated,
 )
 from groundplan.data.cache.tenant import TenantCache
+from groundplan.data.database.link import Step
 from groundplan.data.database.uow import Reader, Transaction
 from groundplan.data.objects.port import Objects
 from groundplan.data.search.port import Search
@@ -143,13 +144,17 @@ class Context:
         return self._transaction is not None
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """The one write transaction of this unit of work; commits at the end of the block."""
+    async def transaction(self, first: Step | None = None) -> AsyncIterator[AsyncSession]:
+        """The one write transaction of this unit of work; commits at the end of the block.
+
+        ``first`` is a statement that goes along with its begin, and on which it may depend.
+        """
         self._need_database()
         if self.acknowledged:
             raise Misuse("A handler has one write transaction, and this one has committed already.")
         await self.release()
-        async with self._services.database.transaction(self._tenant.id if self._tenant else None) as transaction:
+        tenant_id = self._tenant.id if self._tenant else None
+        async with self._services.database.transaction(tenant_id, first) as transaction:
             self._draft = self._services.outbox.draft(transaction, self._envelope())
             if self._acknowledge is not None:
                 self._acknowledge(transaction)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from groundplan.core.errors import IdempotencyKeyInUse, IdempotencyKeyReused, Invalid
+from groundplan.data.database.link import Step
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction
 
@@ -58,15 +59,18 @@ class Idempotency:
         finally:
             self._in_flight.discard((scope, key))
 
+    def claim(self, scope: str, key: str) -> Step:
+        """What a transaction begins with: it locks a key that is new, and raises KeyTaken where it is not."""
+        return Step(_CLAIM, {"scope": scope, "key": key, "lock": _lock(scope, key)}, KeyTaken())
+
     async def find(self, transaction: Transaction, scope: str, key: str, mark: str) -> Recorded | None:
-        """The stored reply of the first request, if it has committed.
+        """The stored reply of the first request, if it has committed; else the key is locked.
 
         Raises:
             IdempotencyKeyInUse: another process is running it.
             IdempotencyKeyReused: the first request had other content.
         """
-        lock = int.from_bytes(hashlib.blake2b(f"{scope}\0{key}".encode(), digest_size=8).digest(), "big", signed=True)
-        row = (await transaction.execute(self._find, scope=scope, key=key, lock=lock))[0]
+        row = (await transaction.execute(self._find, scope=scope, key=key, lock=_lock(scope, key)))[0]
         if not row.free:
             raise IdempotencyKeyInUse(_STILL_RUNNING)
         if row.fingerprint is None:
@@ -77,14 +81,29 @@ class Idempotency:
             )
         return Recorded(row.status, bytes(row.body))
 
-    async def record(self, transaction: Transaction, scope: str, key: str, mark: str, reply: Recorded) -> None:
-        """Raises KeyTaken where the first request committed after this transaction's snapshot was taken."""
-        if not await transaction.execute(
-            _RECORD, scope=scope, key=key, fingerprint=mark, status=reply.status, body=reply.body
-        ):
-            raise KeyTaken
+    def record(self, transaction: Transaction, scope: str, key: str, mark: str, reply: Recorded) -> None:
+        """With the commit, which raises KeyTaken where the first request's was not visible yet when this began."""
+        transaction.end_with(
+            _RECORD,
+            KeyTaken(),
+            scope=scope,
+            key=key,
+            fingerprint=mark,
+            status=reply.status,
+            body=reply.body,
+        )
 
 
+def _lock(scope: str, key: str) -> int:
+    digest = hashlib.blake2b(f"{scope}\0{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+_CLAIM = Sql(
+    postgresql="""SELECT 1 AS free WHERE pg_try_advisory_xact_lock(CAST(:lock AS bigint))
+        AND NOT EXISTS (SELECT FROM idempotency WHERE scope = :scope AND key = :key)""",
+    sqlite="SELECT 1 AS free WHERE NOT EXISTS (SELECT 1 FROM idempotency WHERE scope = :scope AND key = :key)",
+)
 _FIND_AND_LOCK = Sql("""
     WITH l AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(:lock) AS free)
     SELECT l.free, i.fingerprint, i.status, i.body

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_type_hints
 from uuid import UUID
 
@@ -73,6 +74,7 @@ class Route:
         return _PLACEHOLDER.sub(lambda found: str(arguments.pop(found[1])), self.path)
 
 
+@lru_cache(maxsize=5_000)
 def template(path: str) -> str:
     """The path as people write it, without converters: ``/api/v1/orders/{order_id}``."""
     return _PLACEHOLDER.sub(r"{\1}", path)

@@ -24,6 +24,7 @@ from groundplan.app.page import Page, Redirect
 from groundplan.app.route import Parameter, Route
 from groundplan.backend import shared
 from groundplan.backend.api.problem import Problem
+from groundplan.backend.finished import Finished
 from groundplan.backend.limits import BODY_LIMIT
 from groundplan.backend.scope import context_of
 
@@ -56,6 +57,7 @@ Render = Callable[[Page, Context, Scope], bytes]
 Endpoint = Callable[..., Awaitable[ASGIResponse]]
 
 _LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "description")
+_REPLAYED = ((b"idempotency-replayed", b"true"),)
 _ALIAS = "_parameter"
 """Ends the name of a query parameter whose own name means something else to Litestar, such as ``state``."""
 
@@ -96,15 +98,14 @@ def _handler(route: Route, calls: Calls, render: Render) -> HTTPRouteHandler:
 def _api_endpoint(route: Route, calls: Calls) -> Endpoint:
     async def endpoint(scope: Scope, **arguments: Any) -> ASGIResponse:
         context = context_of(scope)
-
-        async def make() -> bytes:
-            return (await calls.run(route, context, _named(arguments))).body
-
         if cache := shared.allowed(route.cache, context):
+
+            async def make() -> bytes:
+                return (await calls.run(route, context, _named(arguments))).body
+
             return await shared.reply(scope, context, cache, make, MediaType.JSON)
         reply = await calls.run(route, context, _named(arguments))
-        headers = {"idempotency-replayed": "true"} if reply.replayed else {}
-        return ASGIResponse(body=reply.body, status_code=reply.status, media_type=MediaType.JSON, headers=headers)
+        return Finished(reply.body, reply.status, headers=_REPLAYED if reply.replayed else ())
 
     return endpoint
 
@@ -132,7 +133,7 @@ def _page_endpoint(route: Route, render: Render) -> Endpoint:
     def _shown(result: Page | Redirect, context: Context, scope: Scope) -> ASGIResponse:
         if isinstance(result, Redirect):
             return ASGIResponse(status_code=result.status, headers={"location": result.url}, media_type=MediaType.TEXT)
-        return ASGIResponse(body=render(result, context, scope), status_code=result.status, media_type=MediaType.HTML)
+        return Finished(render(result, context, scope), result.status, MediaType.HTML)
 
     return endpoint
 

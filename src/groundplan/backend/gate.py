@@ -25,7 +25,7 @@ from groundplan.backend.scope import context_if_any, put_context
 from groundplan.backend.shared import control_of
 from groundplan.core.context import RequestContext, changed, current, entered, parse_traceparent
 from groundplan.core.errors import DeadlineExceeded, Invalid, NotFound
-from groundplan.core.ids import span_id, trace_id, uuid7
+from groundplan.core.ids import request_id, span_id, trace_id
 from groundplan.telemetry import RequestRecord, Telemetry
 from groundplan.telemetry.spans import record
 
@@ -67,7 +67,7 @@ class Gate:
         self._telemetry = telemetry
         self._refusals = refusals
         self._admission = admission
-        self._deadlines = Deadlines()
+        self._deadlines, self._patience = Deadlines(), Deadlines()
         self._health = services.registry[Health]
         self._https = services.settings.env in ("staging", "prod")
         self._plumbing = _PLUMBING if services.settings.env == "prod" else (*_PLUMBING, "/metrics")
@@ -103,7 +103,7 @@ class Gate:
         )
         put_context(scope, None)
         if request.method not in _WITHOUT_BODY:
-            receive = Body(receive, self._admission, self._services.settings.body_seconds)
+            receive = Body(receive, self._admission, self._patience, self._services.settings.body_seconds)
         scope["csp_nonce"] = secrets.token_urlsafe(16) if is_page else ""
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         status = 0
@@ -261,7 +261,7 @@ def _without_body(send: Any) -> Any:
 def _request_id(given: str) -> str:
     """The caller's id if it is harmless, so that one id follows a request through several systems."""
     harmless = 8 <= len(given) <= 64 and all(c.isascii() and (c.isalnum() or c in "-_") for c in given)
-    return given if harmless else f"req_{uuid7().hex}"
+    return given if harmless else request_id()
 
 
 def _page_policy(nonce: str) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from groundplan.backend.admission import Admission
+from groundplan.backend.deadlines import Deadlines
 from groundplan.core.errors import Refused
 
 URL_LIMIT = 8_192
@@ -41,10 +42,13 @@ def check_size(scope: Any) -> None:
 
 
 class Body:
-    """``receive`` with an end to patience. Who waits for the client is not at work: that is not counted meanwhile."""
+    """``receive`` with an end to patience. Who waits for the client is not at work: that is not counted meanwhile.
 
-    def __init__(self, receive: Any, admission: Admission, seconds: float) -> None:
-        self._receive, self._admission, self._seconds = receive, admission, seconds
+    ``patience`` watches the bodies of all requests, and ends a wait up to a tenth of a second late.
+    """
+
+    def __init__(self, receive: Any, admission: Admission, patience: Deadlines, seconds: float) -> None:
+        self._receive, self._admission, self._patience, self._seconds = receive, admission, patience, seconds
         self._due: float | None = None
         self._complete = False
 
@@ -52,12 +56,15 @@ class Body:
         """Raises TooSlow where the whole body has not come in time."""
         if self._complete:
             return await self._receive()
+        now, task = asyncio.get_running_loop().time(), asyncio.current_task()
         if self._due is None:
-            self._due = asyncio.get_running_loop().time() + self._seconds
+            self._due = now + self._seconds
         self._admission.leave()
         try:
-            async with asyncio.timeout_at(self._due):
+            if task is None:
                 message = await self._receive()
+            else:
+                message = await self._patience.limit(task, self._due - now, self._receive())
         except TimeoutError:
             raise TooSlow(f"The whole body has to come within {self._seconds:g} s.") from None
         finally:

@@ -12,18 +12,20 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
 import msgspec
+from litestar.enums import MediaType
 from litestar.response.base import ASGIResponse
 
 from groundplan.app.caching import Public
 from groundplan.app.context import Context
 from groundplan.app.request import Request
+from groundplan.backend.finished import Finished
 from groundplan.backend.identity import ASSERTION_HEADER
 
 _PERSONAL = ("cookie", "authorization", ASSERTION_HEADER)
 _CONTROL = "groundplan_cache_control"
 _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 PRIVATE = b"private, no-store"
-VARY = "Cookie, Authorization"
+VARY = b"Cookie, Authorization"
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -41,13 +43,15 @@ class Made(msgspec.Struct, frozen=True):
 
 def allowed(cache: Public | None, context: Context) -> Public | None:
     """What the route says, where this request gets what everybody gets; else None."""
+    if cache is None:
+        return None
     request = context.request
     personal = request is None or any(name in request.headers for name in _PERSONAL)
     return None if personal or not context.has_tenant else cache
 
 
 async def reply(
-    scope: Any, context: Context, cache: Public, make: Callable[[], Awaitable[bytes]], media_type: str
+    scope: Any, context: Context, cache: Public, make: Callable[[], Awaitable[bytes]], media_type: MediaType
 ) -> ASGIResponse:
     """What is kept of this address, or what ``make`` makes; 304 where the caller has it already."""
     request_headers = context.request.headers if context.request else {}
@@ -60,10 +64,11 @@ async def reply(
         address, fill, ttl=cache.seconds, stale=cache.stale, tags=cache.tags, type=Made
     )
     scope[_CONTROL] = cache.control.encode()
-    headers = {"etag": made.etag, "last-modified": format_datetime(made.at, usegmt=True), "vary": VARY}
+    modified = format_datetime(made.at, usegmt=True).encode()
+    headers = [(b"etag", made.etag.encode()), (b"last-modified", modified), (b"vary", VARY)]
     if _has_it(request_headers, made):
-        return ASGIResponse(status_code=304, headers=headers, media_type=media_type)
-    return ASGIResponse(body=made.body, headers=headers, media_type=media_type)
+        return Finished(status=304, headers=headers)
+    return Finished(made.body, kind=media_type, headers=headers)
 
 
 def control_of(scope: Any, request: Request) -> bytes:

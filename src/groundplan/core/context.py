@@ -6,7 +6,7 @@ stay shared, so a task started inside a request keeps its trace.
 
 import re
 import time
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +58,11 @@ _current: ContextVar[RequestContext | None] = ContextVar("groundplan_request", d
 
 def current() -> RequestContext | None:
     return _current.get()
+
+
+def of_nobody() -> Context:
+    """For a task that belongs to no request, and outlives the one that caused it."""
+    return Context()
 
 
 class entered:

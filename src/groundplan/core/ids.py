@@ -13,10 +13,18 @@ _RAND_BITS = 74
 
 def uuid7(milliseconds: int | None = None) -> UUID:
     """A new UUIDv7; ``milliseconds`` since the epoch can be given to make ids for past rows."""
-    at = time.time_ns() // 1_000_000 if milliseconds is None else milliseconds
+    return UUID(int=_uuid7(time.time_ns() // 1_000_000 if milliseconds is None else milliseconds))
+
+
+def request_id() -> str:
+    """``req_`` and the 32 hex characters of a new UUIDv7."""
+    return f"req_{_uuid7(time.time_ns() // 1_000_000):032x}"
+
+
+def _uuid7(at: int) -> int:
     noise = random.getrandbits(_RAND_BITS)
     high, low = noise >> 62, noise & ((1 << 62) - 1)
-    return UUID(int=(at & ((1 << 48) - 1)) << 80 | 7 << 76 | high << 64 | 2 << 62 | low)
+    return (at & ((1 << 48) - 1)) << 80 | 7 << 76 | high << 64 | 2 << 62 | low
 
 
 def trace_id() -> str:

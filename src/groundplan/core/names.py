@@ -1,11 +1,14 @@
 """Names of several parts for engines that know only flat keys."""
 
+import re
 from hashlib import blake2b
 from urllib.parse import quote
 
 MOST_CHARACTERS = 200
 """A longer name ends in its digest."""
 _READABLE = 80
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/@:-]*").fullmatch
+"""What quoting would leave as it is, but for the separator."""
 
 
 def joined(*parts: str) -> str:
@@ -13,7 +16,9 @@ def joined(*parts: str) -> str:
 
     The name is ASCII, without spaces or control characters, and of bounded length.
     """
-    name = ":".join(quote(part, safe="/@", errors="surrogatepass") for part in parts)
+    name = ":".join(parts)
+    if not _PLAIN(name) or name.count(":") != len(parts) - 1:
+        name = ":".join(quote(part, safe="/@", errors="surrogatepass") for part in parts)
     if len(name) <= MOST_CHARACTERS:
         return name
     return f"{name[:_READABLE]}#{blake2b(name.encode(), digest_size=20).hexdigest()}"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 from uuid import UUID
@@ -40,6 +41,7 @@ class Job(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something to do, once, by the one handler that is declared for it."""
 
 
+@lru_cache(maxsize=1_000)
 def message_name(kind: type[Message]) -> str:
     return kind.__dict__.get("topic") or _WORD.sub(".", kind.__name__).lower()
 

@@ -58,13 +58,13 @@ class Outbox:
         }
         events = [item for item in items if item.handler is None]
         if events and self._database.dialect == "postgresql":
-            await self._publish_at_once(transaction, events, common)
+            self._publish_at_once(transaction, events, common)
         elif events:
             await self._publish_in_steps(transaction, events, common)
         jobs = [item for item in items if item.handler is not None and await self._is_new(transaction, item)]
         if jobs:
             await transaction.execute_many(_INSERT_DELIVERY, [_of_job(item, common) for item in jobs])
-        transaction.after_commit(lambda: self._database.notify(WAKE_CHANNEL))
+        transaction.after_commit(lambda: self._database.wake(WAKE_CHANNEL))
 
     async def _is_new(self, transaction: Transaction, item: _Item) -> bool:
         """Whether an equal job was not enqueued within the period that its handler asks for."""
@@ -74,16 +74,11 @@ class Outbox:
         values = {"handler": item.handler and item.handler.name, "key": item.unique_key, "period": unique.period}
         return bool(await transaction.execute(_CLAIM_KEY, **values))
 
-    async def _publish_at_once(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
-        await transaction.execute(
-            _PUBLISH,
-            ids=[e.id for e in events],
-            names=[e.name for e in events],
-            versions=[e.version for e in events],
-            payloads=[e.payload for e in events],
-            keys=[e.partition_key for e in events],
-            **common,
-        )
+    def _publish_at_once(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
+        rows = [common | _columns(e) | {"payload": msgspec.Raw(e.payload.encode())} for e in events]
+        messages = msgspec.json.encode(rows).decode()
+        transaction.end_with(_LOG, messages=messages)
+        transaction.end_with(_DELIVER, messages=messages)
 
     async def _publish_in_steps(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
         """SQLite has no data-modifying WITH: log, look up who subscribes, deliver."""
@@ -214,25 +209,26 @@ _CLAIM_KEY = Sql("""
     RETURNING handler
 """)
 
-# One statement for the event log and all deliveries: PostgreSQL runs both parts of the WITH against one snapshot.
-_PUBLISH = Sql(
-    postgresql="""
-    WITH message AS (
-        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:names AS text[]), CAST(:versions AS integer[]),
-            CAST(:payloads AS text[]), CAST(:keys AS text[])) AS m(id, name, version, payload, partition_key)
-    ), logged AS (
-        INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key,
-            occurred_at, payload)
-        SELECT id, name, version, CAST(:tenant_id AS uuid), CAST(:user_id AS uuid), CAST(:request_id AS text),
-            CAST(:traceparent AS text), partition_key, CAST(:at AS timestamptz), CAST(payload AS jsonb) FROM message
-    )
+_MESSAGES = """jsonb_to_recordset(CAST(:messages AS jsonb)) AS m(id uuid, name text, version integer, tenant_id uuid,
+    user_id uuid, request_id text, traceparent text, partition_key text, at timestamptz, payload jsonb)"""
+
+_LOG = Sql(
+    postgresql=f"""
+    INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at,
+        payload)
+    SELECT id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, at, payload FROM {_MESSAGES}
+    """,
+    sqlite="SELECT 1",
+)
+
+_DELIVER = Sql(
+    postgresql=f"""
     INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, direct, state, run_at,
         attempt, crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
     SELECT gen_random_uuid(), m.id, 'event', m.name, s.handler, m.version, s.queue, s.priority,
         CASE WHEN m.partition_key IS NULL THEN s.direct ELSE 1 END, 'ready', NOW, 0, 0,
-        m.partition_key, CAST(:tenant_id AS uuid), CAST(:user_id AS uuid),
-        CAST(:request_id AS text), CAST(:traceparent AS text), CAST(:at AS timestamptz), CAST(m.payload AS jsonb)
-    FROM message m JOIN subscriptions s ON s.event_name = m.name
+        m.partition_key, m.tenant_id, m.user_id, m.request_id, m.traceparent, m.at, m.payload
+    FROM {_MESSAGES} JOIN subscriptions s ON s.event_name = m.name
     """,
     sqlite="SELECT 1",
 )

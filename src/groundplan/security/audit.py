@@ -27,24 +27,20 @@ class AuditLog:
         tenant_id: UUID | None,
         detail: dict[str, Any],
     ) -> None:
-        """Notes ``actor`` did ``action`` to ``subject``; written just before the transaction commits."""
+        """Notes ``actor`` did ``action`` to ``subject``; written with the transaction's commit."""
         context = current()
-        row = {
-            "id": uuid7(),
-            "at": self._clock.now(),
-            "tenant_id": tenant_id,
-            "actor": actor,
-            "action": action,
-            "subject": subject,
-            "detail": msgspec.json.encode(redact(detail)).decode(),
-            "request_id": context.request_id if context else "",
-            "trace_id": context.trace_id if context else "",
-        }
-
-        async def write(transaction: Transaction) -> None:
-            await transaction.execute(_ADD, **row)
-
-        transaction.before_commit(write)
+        transaction.end_with(
+            _ADD,
+            id=uuid7(),
+            at=self._clock.now(),
+            tenant_id=tenant_id,
+            actor=actor,
+            action=action,
+            subject=subject,
+            detail=msgspec.json.encode(redact(detail)).decode(),
+            request_id=context.request_id if context else "",
+            trace_id=context.trace_id if context else "",
+        )
 
 
 _ADD = Sql("""INSERT INTO audit_log (id, at, tenant_id, actor, action, subject, detail, request_id, trace_id)

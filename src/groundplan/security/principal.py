@@ -1,6 +1,7 @@
 """Tenants, users, and what a user's roles allow."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -32,12 +33,13 @@ class Roles:
 
     def __init__(self, roles: Mapping[str, Iterable[str]]) -> None:
         self._permissions = {role: frozenset(permissions) for role, permissions in roles.items()}
+        self._of_several = lru_cache(maxsize=1_000)(self._united)
 
     def permissions(self, user: User | None) -> frozenset[str]:
-        granted = set(self._permissions.get("anonymous", frozenset()))
-        for role in user.roles if user else ():
-            granted |= self._permissions.get(role, frozenset())
-        return frozenset(granted)
+        return self._of_several(user.roles if user else ())
+
+    def _united(self, roles: tuple[str, ...]) -> frozenset[str]:
+        return frozenset().union(*(self._permissions.get(role, frozenset()) for role in ("anonymous", *roles)))
 
     def known(self) -> frozenset[str]:
         return frozenset(self._permissions)

@@ -1,6 +1,7 @@
 """Tenants, found by host, slug or id. The list is short and read often, so it is kept, and read again on a miss."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from uuid import UUID
 
 from groundplan.core.clock import Clock
@@ -77,6 +78,7 @@ class Tenants:
         )
 
 
+@lru_cache(maxsize=1_000)
 def _name(host: str) -> str:
     lowered = host.lower()
     return lowered if lowered.endswith("]") else lowered.rpartition(":")[0] or lowered

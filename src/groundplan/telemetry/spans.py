@@ -138,7 +138,7 @@ def record(
         return
     parent = context.span_id if parent_id is None else parent_id
     identity = new_span_id() if span_id is None else span_id
-    own = identity == context.span_id
+    own = span_id == context.span_id
     _append(context, identity, parent, component, name, shape, start_us, duration_us, error, attributes, own=own)
 
 

@@ -1,6 +1,7 @@
 """The services of a process, made of its settings, its assembly and its adapters."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from groundplan import __version__
@@ -118,4 +119,6 @@ def _remote(settings: Settings, outbound: Outbound, clock: Clock) -> Any:
 
 
 def _count(metrics: Metrics) -> Callable[[str], None]:
-    return lambda outcome: metrics.cache.labels(outcome).inc()
+    """The children are few, and to look one up in the metric itself takes a lock."""
+    child = lru_cache(maxsize=None)(metrics.cache.labels)
+    return lambda outcome: child(outcome).inc()

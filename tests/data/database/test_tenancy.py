@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Executable, delete, func, insert, select, text, update
 from sqlalchemy.orm import aliased, selectinload
 
 from groundplan.core.errors import Misuse, TenantMissing
@@ -139,6 +139,48 @@ async def test_a_released_reader_reads_again(urls: DatabaseUrls) -> None:
             for reader in (one, other):
                 assert list(await reader.session.scalars(select(Product))) == []
                 await reader.release()
+
+
+async def test_a_connection_follows_whoever_reads_on_it(
+    postgres: PostgresServer, shop_templates: Templates, tmp_path: Path
+) -> None:
+    urls = copy_of("postgresql", shop_templates, tmp_path, postgres)
+    titles = text("SELECT title FROM products").execution_options(unscoped=True)
+    async with opened(urls.app, pool_size=1) as database:
+        for tenant_id, title in ((MINE, "mine"), (OTHERS, "theirs")):
+            async with database.transaction(tenant_id) as transaction:
+                transaction.session.add(_product(None, title))
+        for reads, seen in ((MINE, ["mine"]), (MINE, ["mine"]), (OTHERS, ["theirs"]), (None, []), (MINE, ["mine"])):
+            reader = database.reader(reads)
+            assert list(await reader.session.scalars(titles)) == seen
+            await reader.release()
+
+
+@pytest.mark.parametrize(
+    "becoming",
+    [
+        select(func.set_config("groundplan.tenant", str(OTHERS), False)),
+        text(f"SELECT set_config('groundplan.tenant', '{OTHERS}', false)").execution_options(unscoped=True),
+        text(f"SET groundplan.tenant = '{OTHERS}'").execution_options(unscoped=True),
+        text("RESET ALL").execution_options(unscoped=True),
+    ],
+    ids=["function", "text", "set", "reset"],
+)
+async def test_a_tenant_that_somebody_else_set_does_not_stay(
+    postgres: PostgresServer, shop_templates: Templates, tmp_path: Path, becoming: Executable
+) -> None:
+    urls = copy_of("postgresql", shop_templates, tmp_path, postgres)
+    async with opened(urls.app, pool_size=1) as database:
+        for tenant_id, title in ((MINE, "mine"), (OTHERS, "theirs")):
+            async with database.transaction(tenant_id) as transaction:
+                transaction.session.add(_product(None, title))
+        reader = database.reader(MINE)
+        assert list(await reader.session.scalars(select(Product.title))) == ["mine"]
+        await reader.session.execute(becoming)
+        await reader.release()
+        titles = text("SELECT title FROM products").execution_options(unscoped=True)
+        assert list(await reader.session.scalars(titles)) == ["mine"]
+        await reader.release()
 
 
 async def test_row_level_security_is_the_second_wall(

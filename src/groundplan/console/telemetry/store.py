@@ -19,7 +19,7 @@ from groundplan.telemetry import LogRecord, RequestRecord, SpanRecord
 from groundplan.telemetry.plain import plain, text
 
 _BATCH_SECONDS = 0.1
-_STATEMENT_ROWS = 1_000
+_STATEMENT_ROWS = 64
 _MOST_WAITING_ROWS = 20_000
 _CLOSE_SECONDS = 5.0
 _BUSY_TRIES = 3
@@ -186,18 +186,22 @@ def _write(connection: sqlite3.Connection, batch: dict[str, list[tuple[Any, ...]
 
 
 def _insert(connection: sqlite3.Connection, table: str, records: list[tuple[Any, ...]]) -> None:
-    """All in one statement, as JSON: row by row, this thread would take the interpreter from the event loop."""
+    """Many rows in one statement: row by row, this thread would take the interpreter from the event loop."""
     columns = TABLES[table]._fields
     try:
-        rows = msgspec.json.encode(records, enc_hook=str)
+        encoded = msgspec.json.encode(records)
     except Exception:
-        rows = b""
-    if not rows or b"\\u0000" in rows:
-        rows = msgspec.json.encode([[_storable(value) for value in record] for record in records])
-    values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(columns)))
-    connection.execute(
-        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM json_each(?)", (rows.decode(),)
-    )
+        encoded = b""
+    if not encoded or b"\\u0000" in encoded:
+        records = [tuple(_storable(value) for value in record) for record in records]
+    rows = ", ".join([f"({', '.join('?' * len(columns))})"] * len(records))
+    values = [_bound(value) for record in records for value in record]
+    connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {rows}", values)
+
+
+def _bound(value: Any) -> Any:
+    """Whatever SQLite does not know is JSON text."""
+    return value if isinstance(value, str | int | float) else msgspec.json.encode(value, enc_hook=str).decode()
 
 
 def _begin(connection: sqlite3.Connection) -> None:

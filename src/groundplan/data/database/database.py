@@ -16,12 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from groundplan.core.context import RequestContext, current, entered, refuse_expired, seconds_left
 from groundplan.core.errors import DeadlineExceeded, GroundplanError, Invalid, TransactionOpen, Unavailable
 from groundplan.data.database import postgresql, sqlite
-from groundplan.data.database.link import Link
+from groundplan.data.database.link import Link, Step
 from groundplan.data.database.links import Links
 from groundplan.data.database.pools import WatchedPool
 from groundplan.data.database.sql import Dialect, Row, Sql
 from groundplan.data.database.statements import record_statements
+from groundplan.data.database.tenancy import doubt_tenant
 from groundplan.data.database.uow import Reader, Transaction
+from groundplan.data.database.wakes import Wakes
 
 RELAXED_LINKS = 2
 """Of a process to PostgreSQL, for statements that need not wait for the disk."""
@@ -39,6 +41,7 @@ class Database:
         self._lock: sqlite.ProcessLock | None = None
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._listening: postgresql.Listener | None = None
+        self._wakes = Wakes(lambda channel: self.execute(_NOTIFY, channel=channel))
         if self.dialect == "sqlite":
             path = Path(self._url.database or "")
             self._lock = sqlite.ProcessLock(path) if exclusive else None
@@ -64,6 +67,7 @@ class Database:
             )
             self._reading = _links(self._writer, postgresql.PostgresqlLink, size=apart, patience=PATIENCE_SECONDS)
             self._relaxed = _links(self._lax, postgresql.PostgresqlLink, size=RELAXED_LINKS, patience=PATIENCE_SECONDS)
+            doubt_tenant(self._read.sync_engine)  # before what follows, which ends the round of those who are asked
         for engine in (self._writer, self._read):
             record_statements(engine.sync_engine)
 
@@ -87,6 +91,7 @@ class Database:
             self._lock.acquire()
 
     async def close(self) -> None:
+        await self._wakes.close()
         if self._listening is not None:
             await self._listening.close()
         self._writing.close()
@@ -103,14 +108,16 @@ class Database:
     def reader(self, tenant_id: UUID | None) -> Reader:
         return Reader(self._read, tenant_id)
 
-    def transaction(self, tenant_id: UUID | None) -> AbstractAsyncContextManager[Transaction]:
-        """Commits at the end of the block, rolls back if it raises.
+    def transaction(
+        self, tenant_id: UUID | None, first: Step | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Commits at the end of the block, rolls back if it raises. ``first`` goes along with its begin.
 
         Raises:
             TransactionOpen: one is open already in this work.
             Unavailable: the database is away, or every connection stayed in use.
         """
-        return _Block(self, tenant_id)
+        return _Block(self, tenant_id, first)
 
     async def execute(self, sql: Sql, **values: Any) -> list[Row]:
         """Runs one internal statement by itself."""
@@ -143,6 +150,13 @@ class Database:
         if self.dialect == "postgresql":
             await self.execute(_NOTIFY, channel=channel)
 
+    def wake(self, channel: str) -> None:
+        """As ``notify``, without waiting, for listeners who look by themselves too: a notice may be late, or lost."""
+        for heard in self._listeners.get(channel, ()):
+            heard()
+        if self.dialect == "postgresql":
+            self._wakes.wake(channel)
+
     async def _lent(self, links: Links, tenant_id: UUID | None = None) -> Link:
         try:
             return await links.take(tenant_id)
@@ -161,11 +175,12 @@ class Database:
 class _Block:
     """An ``async with`` around a transaction."""
 
-    __slots__ = ("_database", "_inside", "_link", "_tenant_id", "_transaction")
+    __slots__ = ("_database", "_first", "_inside", "_link", "_tenant_id", "_transaction")
 
-    def __init__(self, database: Database, tenant_id: UUID | None) -> None:
+    def __init__(self, database: Database, tenant_id: UUID | None, first: Step | None) -> None:
         self._database = database
         self._tenant_id = tenant_id
+        self._first = first
 
     async def __aenter__(self) -> Transaction:
         now = current()
@@ -178,7 +193,7 @@ class _Block:
         self._inside = entered(msgspec.structs.replace(now or RequestContext(), in_transaction=True))
         self._inside.__enter__()
         try:
-            await self._link.begin(self._tenant_id)
+            await self._link.begin(self._tenant_id, self._first)
         except BaseException as error:
             await self._undo(error)
             raise

@@ -14,12 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from groundplan.data.database.sql import Row, Sql
 
 
-class Last(NamedTuple):
-    """The last statement of a transaction, on which it depends: without a row there is no commit."""
+class Step(NamedTuple):
+    """A statement that goes along with the begin or the commit of a transaction, in the same round trip.
+
+    With ``otherwise`` the transaction depends on it: where it finds no row there is none, and this is raised.
+    """
 
     sql: Sql
-    values: Mapping[str, str | UUID]
-    otherwise: Exception
+    values: Mapping[str, Any]
+    otherwise: Exception | None = None
 
 
 class Next(NamedTuple):
@@ -31,7 +34,7 @@ class Next(NamedTuple):
 class Link(Protocol):
     """Raises the driver's own errors; ``database.translated`` knows them."""
 
-    async def begin(self, tenant_id: UUID | None) -> None:
+    async def begin(self, tenant_id: UUID | None, first: Step | None = None) -> None:
         """Begins to write, and names the tenant to row-level security for this transaction alone."""
         ...
 
@@ -43,8 +46,11 @@ class Link(Protocol):
 
     async def run_many(self, sql: Sql, many: Sequence[Mapping[str, Any]]) -> None: ...
 
-    async def commit(self, last: Last | None, following: Next | None = None) -> None:
-        """Begins for those who are ``following`` too, where that saves a round trip; their ``begin`` is done then."""
+    async def commit(self, last: Sequence[Step] = (), following: Next | None = None) -> None:
+        """Runs the last steps first, in any order, of which one at most says ``otherwise``.
+
+        Begins for those who are ``following`` too, where that saves a round trip; their ``begin`` is done then.
+        """
         ...
 
     async def rollback(self) -> None:

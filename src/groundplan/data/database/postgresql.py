@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from groundplan.core.errors import Misuse
-from groundplan.data.database.link import Last, Next, shared_with_session
+from groundplan.data.database.link import Next, Step, shared_with_session
 from groundplan.data.database.pools import WatchedPool
 from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.statements import measured
@@ -18,7 +18,12 @@ from groundplan.data.database.statements import measured
 CONNECT_SECONDS = 5.0
 _DIVISION_BY_ZERO = "22012"
 _RECONNECT_SECONDS = 1.0
-_SETTINGS = {"application_name": "groundplan", "idle_in_transaction_session_timeout": "30000", "timezone": "UTC"}
+_SETTINGS = {
+    "application_name": "groundplan",
+    "idle_in_transaction_session_timeout": "30000",
+    "timezone": "UTC",
+    "standard_conforming_strings": "on",  # what we write into statements is quoted for it
+}
 
 
 def engine(url: URL, size: int, patience: float, *, read_only: bool = False, relaxed: bool = False) -> AsyncEngine:
@@ -46,14 +51,20 @@ class PostgresqlLink:
         self._driver = pooled.driver_connection
         self._ahead: Next | None = None
         """For whom a transaction has been begun already, in which nothing has happened."""
-        self._prepared: dict[Sql, str] = {}
+        self._prepared: dict[tuple[tuple[Sql, bool], ...], str] = {}
 
-    async def begin(self, tenant_id: UUID | None) -> None:
+    async def begin(self, tenant_id: UUID | None, first: Step | None = None) -> None:
         ahead, self._ahead = self._ahead, None
+        parts = []
         if ahead is None:
-            await self._driver.execute(_begin(tenant_id))
+            parts.append(_begin(tenant_id))
         elif ahead.tenant_id != tenant_id:
-            await self._driver.execute(f"ROLLBACK; {_begin(tenant_id)}")
+            parts += ["ROLLBACK", _begin(tenant_id)]
+        steps = [] if first is None else [first]
+        if steps:
+            parts.append(await self._execution(steps))
+        if parts:
+            await self._send(parts, steps)
 
     async def run(self, sql: Sql, values: Mapping[str, Any]) -> list[Row]:
         text, parameters = sql.bind("postgresql", values)
@@ -68,37 +79,40 @@ class PostgresqlLink:
         with measured(sql.name):
             await self._driver.executemany(bound[0][0], [parameters for _, parameters in bound])
 
-    async def commit(self, last: Last | None, following: Next | None = None) -> None:
+    async def commit(self, last: Sequence[Step] = (), following: Next | None = None) -> None:
         """Raises Misuse where an error inside was swallowed: PostgreSQL then rolls back, and says so by its answer."""
-        if last is not None:
-            await self._commit_with(last, following)
+        if not last:
+            with measured("COMMIT"):
+                answer = await self._driver.execute("COMMIT")
+            if answer != "COMMIT":
+                raise Misuse(_SWALLOWED)
             return
-        with measured("COMMIT"):
-            answer = await self._driver.execute("COMMIT")
-        if answer != "COMMIT":
-            raise Misuse("A statement of this transaction had failed, so nothing was stored. Let its error through.")
-
-    async def _commit_with(self, last: Last, following: Next | None) -> None:
-        """One round trip for all: where the statement finds no row the division fails, and COMMIT is not reached."""
-        text = f"{await self._execution(last)}; COMMIT"
+        parts = [await self._execution(last), "COMMIT"]
         if following is not None:
-            text += f"; {_begin(following.tenant_id)}"
-        with measured(f"{last.sql.name}; COMMIT"):
-            try:
-                await self._driver.execute(text)
-            except Exception as error:
-                raise (last.otherwise if getattr(error, "sqlstate", "") == _DIVISION_BY_ZERO else error) from None
+            parts.append(_begin(following.tenant_id))
+        with measured(f"{last[0].sql.name}; COMMIT" if len(last) == 1 else "last steps; COMMIT"):
+            await self._send(parts, last)
         self._ahead = following
 
-    async def _execution(self, last: Last) -> str:
+    async def _send(self, parts: Sequence[str], steps: Sequence[Step]) -> None:
+        """One round trip for all: where a step finds no row its division fails, and what comes behind is not done."""
+        try:
+            await self._driver.execute("; ".join(parts))
+        except Exception as error:
+            if getattr(error, "sqlstate", "") == _DIVISION_BY_ZERO:
+                raise next((step.otherwise for step in steps if step.otherwise), error) from None
+            raise
+
+    async def _execution(self, steps: Sequence[Step]) -> str:
         """Prepared by a statement, since the driver's own cannot go along with others; planned once for each link."""
-        name = self._prepared.get(last.sql)
+        kind = tuple((step.sql, step.otherwise is not None) for step in steps)
+        name = self._prepared.get(kind)
         if name is None:
-            name = f"groundplan_last_{len(self._prepared)}"
-            statement = f"WITH last AS ({last.sql.text('postgresql')}) SELECT 1 / COUNT(*) FROM last"
-            await self._driver.execute(f"PREPARE {name} AS {statement}")
-            self._prepared[last.sql] = name
-        return f"EXECUTE {name}({last.sql.literals(last.values)})"
+            name = f"groundplan_{len(self._prepared)}"
+            await self._driver.execute(f"PREPARE {name} AS {_together(kind)}")
+            self._prepared[kind] = name
+        values = ", ".join(step.sql.literals(step.values) for step in steps)
+        return f"EXECUTE {name}({values})"
 
     async def rollback(self) -> None:
         self._ahead = None
@@ -126,6 +140,21 @@ def _begin(tenant_id: UUID | None) -> str:
     if tenant_id is None:
         return "BEGIN"
     return f"BEGIN; SELECT set_config('groundplan.tenant', '{tenant_id}', true)"
+
+
+def _together(steps: Sequence[tuple[Sql, bool]]) -> str:
+    """Several statements as one, of which some have to find a row."""
+    parts, conditions, before = [], [], 0
+    for place, (sql, decides) in enumerate(steps):
+        text, count = sql.numbered_from(before)
+        before += count
+        parts.append(f"step_{place} AS ({text})")
+        if decides:
+            conditions.append(f"1 / (SELECT COUNT(*) FROM step_{place})")
+    return f"WITH {', '.join(parts)} SELECT {', '.join(conditions) or '1'}"
+
+
+_SWALLOWED = "A statement of this transaction had failed, so nothing was stored. Let its error through."
 
 
 class Listener:

@@ -48,12 +48,14 @@ class Sql:
             return text, tuple(_for_sqlite(values[name]) for name in names)
         return text, tuple(_for_postgresql(values[name]) for name in names)
 
-    def text(self, dialect: Dialect) -> str:
-        return self._compiled[dialect][0]
+    def numbered_from(self, before: int) -> tuple[str, int]:
+        """PostgreSQL's text as a part of one with ``before`` parameters before its own, and the number of those."""
+        text, names = self._compiled["postgresql"]
+        return re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) + before}", text), len(names)
 
-    def literals(self, values: Mapping[str, str | UUID]) -> str:
+    def literals(self, values: Mapping[str, Any]) -> str:
         """PostgreSQL's parameters written out, in their order, for a message that takes none."""
-        return ", ".join(_quoted(values[name]) for name in self._compiled["postgresql"][1])
+        return checked_text(", ".join([_quoted(values[name]) for name in self._compiled["postgresql"][1]]))
 
     def rows(self, columns: Iterable[str], found: Iterable[Iterable[Any]]) -> list[Row]:
         """What a driver returned, as named tuples. A statement returns the same columns each time."""
@@ -91,8 +93,19 @@ def checked_text(value: str) -> str:
     return value
 
 
-def _quoted(value: str | UUID) -> str:
-    return "'" + checked_text(str(value)).replace("'", "''") + "'"
+def _quoted(value: Any) -> str:
+    """As the text of a literal, whose type the statement says. Raises TypeError for what has no such text."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, (UUID, int, float)):
+        return f"'{value}'"
+    if isinstance(value, datetime):
+        return f"'{value.isoformat()}'"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'"
+    raise TypeError(f"A {type(value).__name__} cannot be written into a statement.")
 
 
 def _for_postgresql(value: Any) -> Any:

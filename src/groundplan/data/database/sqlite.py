@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from groundplan.core.context import seconds_left
 from groundplan.core.errors import ConfigurationError
-from groundplan.data.database.link import Last, Next, shared_with_session, to_its_end
+from groundplan.data.database.link import Next, Step, shared_with_session, to_its_end
 from groundplan.data.database.sql import NOW_SQLITE, Row, Sql
 from groundplan.data.database.statements import measured
 
@@ -96,8 +96,13 @@ class SqliteLink:
         self._pooled = pooled
         self._raw: sqlite3.Connection = pooled.driver_connection.raw
 
-    async def begin(self, tenant_id: UUID | None) -> None:
+    async def begin(self, tenant_id: UUID | None, first: Step | None = None) -> None:
         """Takes the write lock before reading, so that no read has to be upgraded; waits for a short command's."""
+        await self._lock()
+        if first is not None:
+            await self._take(first)
+
+    async def _lock(self) -> None:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + BUSY_SECONDS
         while True:
@@ -138,9 +143,14 @@ class SqliteLink:
         with measured(sql.name):
             self._raw.executemany(bound[0][0], [parameters for _, parameters in bound])
 
-    async def commit(self, last: Last | None, following: Next | None = None) -> None:
-        if last is not None and not await self.run(last.sql, last.values):
-            raise last.otherwise
+    async def _take(self, step: Step) -> None:
+        found = await self.run(step.sql, step.values)
+        if step.otherwise is not None and not found:
+            raise step.otherwise
+
+    async def commit(self, last: Sequence[Step] = (), following: Next | None = None) -> None:
+        for step in last:
+            await self._take(step)
         with measured("COMMIT"):
             await to_its_end(asyncio.to_thread(self._raw.commit))  # the thread goes on, whatever the caller does
 

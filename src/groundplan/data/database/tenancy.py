@@ -4,10 +4,11 @@ The second wall is row-level security in PostgreSQL; see ``migrate.tenant_wall``
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, TextClause, bindparam, event
+from sqlalchemy import Engine, Table, TextClause, bindparam, event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
 from sqlalchemy.sql.util import find_tables
@@ -57,26 +58,28 @@ class LazySession(AsyncSession):
 
 
 @event.listens_for(TenantSession, "do_orm_execute")
-def _confine(state: ORMExecuteState) -> Any:
+def _confine(state: ORMExecuteState) -> None:
     tenant_id: UUID | None = state.session.info[_TENANT]
     if state.session.info[_READ_ONLY] and (state.is_insert or state.is_update or state.is_delete):
         raise Misuse("This session only reads. Writes belong in `async with ctx.transaction()`.")
     if state.execution_options.get("unscoped"):
-        return None
+        return
     if not state.is_orm_statement:
         _refuse_bare_tables(state)
-        return None
+        return
     if tenant_id is None:
         for mapper in state.all_mappers:
             if issubclass(mapper.class_, TenantScoped):
                 raise TenantMissing(f"{mapper.class_.__name__} belongs to a tenant, and this work has none.")
     if state.is_insert:
-        return None
+        return
     if state.parameters is not None and not isinstance(state.parameters, Mapping):
         raise Misuse("Many updates at once by primary key see every tenant. Say one update with a WHERE instead.")
     # Without a tenant the parameter is NULL, and no row of any tenant matches it.
     state.parameters = {**(state.parameters or {}), _PARAMETER: tenant_id}
-    return state.invoke_statement(state.statement.options(_OF_THE_TENANT))
+    statement: Any = state.statement
+    if _OF_THE_TENANT not in statement._with_options:  # what a loader of relationships asks has it from its parent
+        state.statement = statement.options(_OF_THE_TENANT)
 
 
 def _refuse_bare_tables(state: ORMExecuteState) -> None:
@@ -110,9 +113,20 @@ def _stamp(session: Session, context: UOWTransaction, instances: Any) -> None:
 
 @event.listens_for(TenantSession, "after_begin")
 def _name_tenant(session: Session, transaction: Any, connection: Any) -> None:
-    """A reader's connection has no transaction, so its tenant is set for the connection, anew at every checkout."""
+    """A reader's connection has no transaction, so its tenant is set for the connection, and stays until another's."""
     if session.info[_READ_ONLY] and connection.dialect.name == "postgresql":
         tenant_id: UUID | None = session.info[_TENANT]
-        connection.exec_driver_sql(
-            "SELECT set_config('groundplan.tenant', $1, false)", (str(tenant_id) if tenant_id else "",)
-        )
+        name = str(tenant_id) if tenant_id else ""
+        if connection.info.get(_TENANT) != name:
+            connection.exec_driver_sql("SELECT set_config('groundplan.tenant', $1, false)", (name,))
+            connection.info[_TENANT] = name
+
+
+def doubt_tenant(engine: Engine) -> None:
+    """Whatever might have set another tenant on a reader's connection makes the next one set its own anew."""
+
+    @event.listens_for(engine, "do_execute")
+    def doubt(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
+        if context.compiled is None or context.is_text or "set_config" in statement:
+            with suppress(NotImplementedError):  # the dialect's first look at a server, by a connection without any
+                context.root_connection.info.pop(_TENANT, None)

@@ -14,7 +14,14 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from groundplan.data.database.sql import as_instant, as_uuid, checked_text, microseconds
 
 
-class Id(TypeDecorator[UUID]):
+class _AsTheDriverGivesIt(TypeDecorator[Any]):
+    """What asyncpg returns needs no change, and a function of ours for every value of every row would take its time."""
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Any:
+        return None if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+
+
+class Id(_AsTheDriverGivesIt):
     """uuid on PostgreSQL, 36 characters on SQLite."""
 
     impl = Uuid
@@ -23,6 +30,9 @@ class Id(TypeDecorator[UUID]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(String(36) if dialect.name == "sqlite" else Uuid())
 
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return None if dialect.name == "postgresql" else super().bind_processor(dialect)
+
     def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
         return str(value) if value is not None and dialect.name == "sqlite" else value
 
@@ -30,7 +40,7 @@ class Id(TypeDecorator[UUID]):
         return None if value is None else as_uuid(value)
 
 
-class Instant(TypeDecorator[datetime]):
+class Instant(_AsTheDriverGivesIt):
     """An aware time: timestamptz on PostgreSQL, microseconds since the epoch on SQLite. Naive times are refused."""
 
     impl = DateTime(timezone=True)

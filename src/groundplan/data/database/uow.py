@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy.exc import PendingRollbackError
 
 from groundplan.core.context import Tally, current, refuse_expired
-from groundplan.data.database.link import Last, Link, Next, to_its_end
+from groundplan.core.errors import Misuse
+from groundplan.data.database.link import Link, Next, Step, to_its_end
 from groundplan.data.database.sql import Row, Sql
 from groundplan.data.database.tenancy import LazySession
 
@@ -41,7 +42,7 @@ class Transaction:
         self._foresee = foresee
         self._before: list[BeforeCommit] = []
         self._after: list[AfterCommit] = []
-        self._last: Last | None = None
+        self._last: list[Step] = []
         self.tenant_id = tenant_id
         self.session = LazySession(link.for_session, tenant_id, read_only=False)
 
@@ -53,9 +54,17 @@ class Transaction:
         if many:
             await self._link.run_many(sql, many)
 
-    def end_with(self, sql: Sql, otherwise: Exception, **values: str | UUID) -> None:
-        """Commits if and only if this statement, which goes along with the commit, finds a row; else raises."""
-        self._last = Last(sql, values, otherwise)
+    def end_with(self, sql: Sql, otherwise: Exception | None = None, **values: Any) -> None:
+        """The statement goes along with the commit, in one round trip with all others that do, in any order.
+
+        With ``otherwise``: commits if and only if it finds a row, else raises that.
+
+        Raises:
+            Misuse: the commit depends on another statement already.
+        """
+        if otherwise is not None and any(step.otherwise for step in self._last):
+            raise Misuse("A transaction can depend on one last statement, and this one does already.")
+        self._last.append(Step(sql, values, otherwise))
 
     def before_commit(self, act: BeforeCommit) -> None:
         """Runs after the session's flush, in the transaction; a failure rolls everything back."""
@@ -70,7 +79,8 @@ class Transaction:
         await self._flush()
         for act in self._before:
             await act(self)
-            await self._flush()
+            if self._is_changed:
+                await self._flush()
         refuse_expired("it could be committed")
         context = current()
         tally = context.tally if context is not None else Tally()
@@ -89,6 +99,10 @@ class Transaction:
     async def undo(self) -> None:
         await self._close()
         await self._link.rollback()
+
+    @property
+    def _is_changed(self) -> bool:
+        return self.session.used and bool(self.session.new or self.session.dirty or self.session.deleted)
 
     async def _flush(self) -> None:
         if self.session.used:
