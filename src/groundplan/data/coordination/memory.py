@@ -2,11 +2,12 @@
 
 import math
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from groundplan.core.clock import Clock
-from groundplan.data.coordination.port import PARTS, Decision, Lock
-from groundplan.data.coordination.windows import decide
+from groundplan.data.coordination.port import PARTS, Decision, Lock, Spent
+from groundplan.data.coordination.windows import decide, standing
 
 MOST_NAMES = 100_000
 """Of each kind. Beyond it the one that was used longest ago is forgotten; a lock never is while it is held."""
@@ -39,20 +40,21 @@ class MemoryCoordination:
 
     async def take(self, subject: str, limit: int, window: float, cost: int = 1) -> Decision:
         now = self._clock.monotonic() / (window / PARTS)
-        part = math.floor(now)
-        taken = self._taken.setdefault((subject, window), deque())
-        self._taken.move_to_end((subject, window))
-        while taken and taken[0][0] < part - PARTS:
-            taken.popleft()
-        decision = decide(list(taken), now, limit, window, cost)
+        taken = self._counting(subject, window, now)
+        decision = decide(taken, now, limit, window, cost)
         if decision.allowed:
-            if taken and taken[-1][0] == part:
-                taken[-1] = (part, taken[-1][1] + cost)
-            else:
-                taken.append((part, cost))
-        while len(self._taken) > self._most_names:
-            self._taken.popitem(last=False)
+            _add(taken, math.floor(now), cost)
         return decision
+
+    async def record(self, spent: Sequence[Spent]) -> list[Decision]:
+        decisions = []
+        for subject, limit, window, amount in spent:
+            now = self._clock.monotonic() / (window / PARTS)
+            taken = self._counting(subject, window, now)
+            if amount:
+                _add(taken, math.floor(now), amount)
+            decisions.append(standing(taken, now, limit, window))
+        return decisions
 
     async def acquire(self, name: str, lease: float) -> Lock | None:
         now = self._clock.monotonic()
@@ -88,6 +90,24 @@ class MemoryCoordination:
                 self._counts.popitem(last=False)
         return count.value
 
+    def _counting(self, subject: str, window: float, now: float) -> deque[tuple[int, int]]:
+        """What still counts of what the subject took; ``now`` is in parts of the window."""
+        taken = self._taken.setdefault((subject, window), deque())
+        self._taken.move_to_end((subject, window))
+        oldest = math.floor(now) - PARTS
+        while taken and taken[0][0] < oldest:
+            taken.popleft()
+        while len(self._taken) > self._most_names:
+            self._taken.popitem(last=False)
+        return taken
+
     def _is_held(self, lock: Lock) -> bool:
         token, ends_at = self._locks.get(lock.name, (0, 0.0))
         return token == lock.token and self._clock.monotonic() < ends_at
+
+
+def _add(taken: deque[tuple[int, int]], part: int, amount: int) -> None:
+    if taken and taken[-1][0] == part:
+        taken[-1] = (part, taken[-1][1] + amount)
+    else:
+        taken.append((part, amount))

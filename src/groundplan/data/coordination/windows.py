@@ -23,6 +23,12 @@ def decide(taken: Sequence[tuple[int, int]], now: float, limit: int, window: flo
     return Decision(False, limit, max(0, free), _seconds_until_back(back, now, window))
 
 
+def standing(taken: Sequence[tuple[int, int]], now: float, limit: int, window: float) -> Decision:
+    """How it stands where nothing is taken: of what is given beyond the limit, too much must come back first."""
+    is_free = sum(amount for _, amount in taken) < limit
+    return decide(taken, now, limit, window, 0 if is_free else 1)
+
+
 def check(limit: int, window: float, cost: int) -> None:
     """Raises Misuse for what could never be allowed."""
     if not (0 < cost <= limit and window > 0):

@@ -1,0 +1,24 @@
+"""The header fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10), which are RFC 9651 lists.
+
+They name no partition key: a caller knows who it is, and others need not.
+"""
+
+import math
+from collections.abc import Mapping
+
+from groundplan.app.rate_limit import Policy
+from groundplan.data.coordination.port import Decision
+
+
+def limit_headers(limits: Mapping[Policy, Decision]) -> list[tuple[bytes, bytes]]:
+    """Of the limits that were asked: what they are, and how they stand."""
+    said = ", ".join(
+        policy.said
+        if decision.limit == policy.quota.limit
+        else f'"{policy.name}";q={decision.limit};w={policy.quota.window:.0f}'
+        for policy, decision in limits.items()
+    )
+    stand = ", ".join(
+        f'"{policy.name}";r={decision.remaining};t={math.ceil(decision.reset)}' for policy, decision in limits.items()
+    )
+    return [(b"ratelimit-policy", said.encode()), (b"ratelimit", stand.encode())]
