@@ -40,7 +40,7 @@ class RequestLimits:
 
     async def identified(self, request: Request, user: User | None) -> None:
         if self._user is not None and user is not None and request.client:
-            await _take(self._door, self._user, str(user.id), request)
+            await _take(self._door, self._user, user.id.hex, request)
 
     async def call(
         self, policies: Iterable[Policy], request: Request | None, tenant: Tenant | None, user: User | None
@@ -59,9 +59,9 @@ class RequestLimits:
 def _subject(per: Per, request: Request, tenant: Tenant | None, user: User | None) -> str:
     address = f"ip {request.client}"
     if per == "user":
-        return str(user.id) if user else address
+        return user.id.hex if user else address
     if per == "tenant":
-        return str(tenant.id) if tenant else ""
+        return tenant.id.hex if tenant else ""
     if per == "credential":
         return request.credential or address
     return address if per == "ip" else ""

@@ -155,7 +155,7 @@ class Gate:
             ) from late
 
     async def _answer(self, scope: Any, request: Request, receive: Any, send: Any) -> None:
-        is_outside = ASSERTION_HEADER not in request.headers and not request.path.startswith(_UNLIMITED)
+        is_outside = not request.headers.get(ASSERTION_HEADER) and not request.path.startswith(_UNLIMITED)
         if is_outside:
             request.client = self._addresses.of(scope)
             await self._limits.arrive(request)

@@ -12,13 +12,9 @@ from groundplan.data.coordination.port import Decision
 
 def limit_headers(limits: Mapping[Policy, Decision]) -> list[tuple[bytes, bytes]]:
     """Of the limits that were asked: what they are, and how they stand."""
-    said = ", ".join(
-        policy.said
-        if decision.limit == policy.quota.limit
-        else f'"{policy.name}";q={decision.limit};w={policy.quota.window:.0f}'
-        for policy, decision in limits.items()
-    )
-    stand = ", ".join(
-        f'"{policy.name}";r={decision.remaining};t={math.ceil(decision.reset)}' for policy, decision in limits.items()
-    )
-    return [(b"ratelimit-policy", said.encode()), (b"ratelimit", stand.encode())]
+    said, stand = [], []
+    for policy, decision in limits.items():
+        normal = decision.limit == policy.quota.limit
+        said.append(policy.said if normal else f'"{policy.name}";q={decision.limit};w={policy.quota.window:.0f}')
+        stand.append(f'"{policy.name}";r={decision.remaining};t={math.ceil(decision.reset)}')
+    return [(b"ratelimit-policy", ", ".join(said).encode()), (b"ratelimit", ", ".join(stand).encode())]
