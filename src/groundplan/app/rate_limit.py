@@ -30,9 +30,6 @@ class RateLimit:
             raise ConfigurationError(f"A rate limit is per {', '.join(get_args(Per))}, and not per {per!r}.")
         self.per = per
 
-    def __str__(self) -> str:
-        return f"{self.quota} per {self.per}"
-
 
 Declared = RateLimit | Sequence[RateLimit] | None
 
