@@ -58,7 +58,7 @@ class Calls:
     async def admit(self, route: Route, context: Context) -> None:
         """Raises Unauthenticated, Forbidden or RateLimited where this caller may not, or not now."""
         context.require(route.permission)
-        if route.limits:
+        if route.limits and context.request is not None:
             tenant = context.tenant if context.has_tenant else None
             limits: RequestLimits = self._services.registry[RequestLimits]
             await limits.call(route.limits, context.request, tenant, context.user)

@@ -43,10 +43,10 @@ class RequestLimits:
             await _take(self._door, self._user, user.id.hex, request)
 
     async def call(
-        self, policies: Iterable[Policy], request: Request | None, tenant: Tenant | None, user: User | None
+        self, policies: Iterable[Policy], request: Request, tenant: Tenant | None, user: User | None
     ) -> None:
         """What a route declares."""
-        if self._on and request is not None and request.client:
+        if self._on and request.client:
             for policy in policies:
                 await _take(self._routes, policy, _subject(policy.per, request, tenant, user), request)
 
