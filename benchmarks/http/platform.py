@@ -17,6 +17,8 @@ SERVED = MADE | {
     "DATABASE_POOL_SIZE": "20",
     "WORKER_SLOTS": "16",
     "READINESS_SECONDS": "0",
+    "RATE_LIMIT_IP": "1000000000/min",  # counted as ever, but all the load comes from one address
+    "RATE_LIMIT_USER": "1000000000/min",
 }
 COMMAND_SECONDS = 300.0
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from groundplan.app.health import Health
-from groundplan.data.coordination.limits import Quota, RateLimits
+from groundplan.core.quotas import Quota
+from groundplan.data.coordination.limits import RateLimits
 from groundplan.data.coordination.port import Coordination
 from groundplan.testing.app import RunningApp, running, until
 from groundplan.testing.postgres import DatabaseUrls

@@ -13,11 +13,11 @@ together     so many handlers have begun, and none is through
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from groundplan.app import Context
-from groundplan.data.database.link import Last
+from groundplan.data.database.link import Step
 from groundplan.data.database.postgresql import PostgresqlLink
 from groundplan.data.database.uow import Transaction
 from groundplan.messaging.delivery.handoff import BrokerSource
@@ -117,8 +117,8 @@ def _effects(point: Point) -> None:
 
 
 def _committing(point: Point) -> None:
-    async def act(_: PostgresqlLink, last: Last | None, *following: object) -> None:
-        if last is not None:  # a handler's, which ends with its acknowledgement
+    async def act(_: PostgresqlLink, last: Sequence[Step] = (), *following: object) -> None:
+        if any(step.otherwise for step in last):  # a handler's, which ends with its acknowledgement
             point.reached()
 
     _before(PostgresqlLink, "commit", act)

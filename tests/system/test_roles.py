@@ -90,6 +90,35 @@ def test_two_instances_of_the_api_and_one_after_the_other_goes_away(roles: Roles
     assert wait_for(lambda: shopper.browser.get(order).status_code == 200)
 
 
+def test_limits_count_whoever_asked_the_web_role(
+    postgres: PostgresServer, seeded_postgres: str, platform_on: Any
+) -> None:
+    """Once, where they came in; the api role counts what its routes declare, and not the web role's own address."""
+    urls = postgres.create_database(f"shop_{uuid4().hex}", template=seeded_postgres)
+    environment = {"DATABASE_URL": urls.app, "RATE_LIMITS": "on", "RATE_LIMIT_USER": "off"}
+    api = platform_on({**environment, "RATE_LIMIT_IP": "6/h"}, role="api")
+    proxied = {"API_URL": api.url, "RATE_LIMIT_IP": "40/h", "TRUSTED_PROXIES": "127.0.0.1"}
+    web = platform_on({**environment, **proxied}, role="web")
+    browser = Shopper(web.url).browser
+
+    def statuses(path: str, form: dict[str, str], addresses: list[str]) -> list[int]:
+        sent = [browser.post(path, data=form, headers={"x-forwarded-for": address}) for address in addresses]
+        return [each.status_code for each in sent]
+
+    visits = [browser.get("/?sort=price", headers={"x-forwarded-for": "203.0.113.1"}) for _ in range(41)]
+    assert [each.status_code for each in visits] == [200] * 40 + [429]
+
+    short = {"email": "new@northside.example", "name": "New", "password": "short"}
+    assert statuses("/sign-up", short, [f"192.0.2.{n}" for n in range(35)]) == [400] * 35
+    assert statuses("/sign-up", short, ["198.51.100.1"] * 31) == [400] * 30 + [429]
+
+    guess = {"email": "mara@northside.example", "password": "a guess"}
+    assert statuses("/sign-in", guess, [f"192.0.2.{n}" for n in range(100, 110)]) == [401] * 10
+    refused = browser.post("/sign-in", data=guess, headers={"x-forwarded-for": "192.0.2.99"})
+    assert (refused.status_code, "Too many requests" in refused.text) == (429, True)
+    assert int(refused.headers["retry-after"]) > 1
+
+
 def test_the_deadline_goes_along_to_the_api(postgres: PostgresServer, seeded_postgres: str, platform_on: Any) -> None:
     """The api role waits for a table that somebody holds; it gives up when the caller of the web role would."""
     name = f"shop_{uuid4().hex}"

@@ -1,18 +1,24 @@
 """Accounts and sessions over the API."""
 
 from datetime import datetime
+from hashlib import blake2b
 from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 
 from groundplan.accounts import feature
-from groundplan.app import Context
+from groundplan.app import Context, RateLimit
+from groundplan.app.request_limits import RequestLimits
 from groundplan.core.errors import FieldError, Invalid, Unauthenticated
 from groundplan.core.formats import Email
+from groundplan.core.quotas import Quota
 from groundplan.security.passwords import MAXIMUM_LENGTH, MINIMUM_LENGTH, Passwords
 from groundplan.security.sessions import Sessions
 from groundplan.security.users import Users
+
+SIGN_INS = Quota(10, 60)
+"""For one address of mail, wherever they come from; those that succeed count too."""
 
 
 class SignUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +46,7 @@ class SessionView(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-@feature.post("/accounts", public=True, transaction=False, status=201)
+@feature.post("/accounts", public=True, transaction=False, status=201, limit=RateLimit("30/min", per="ip"))
 async def create_account(ctx: Context, data: SignUp) -> Account:
     """Opens a customer's account in this store."""
     if len(data.password) < MINIMUM_LENGTH:
@@ -61,9 +67,11 @@ async def create_account(ctx: Context, data: SignUp) -> Account:
     return Account(user.id, user.email, user.name)
 
 
-@feature.post("/sessions", public=True, transaction=False, status=201)
+@feature.post("/sessions", public=True, transaction=False, status=201, limit=RateLimit("60/min", per="ip"))
 async def create_session(ctx: Context, data: SignIn) -> SessionView:
     """Signs in. The answer to a wrong password and to an unknown address is the same, and takes as long."""
+    account = blake2b(data.email.strip().lower().encode(errors="surrogatepass"), digest_size=16).hexdigest()
+    await ctx.service(RequestLimits).named("accounts.create_session.account", f"{ctx.tenant.id} {account}", SIGN_INS)
     found = await ctx.service(Users).credentials(ctx.tenant.id, data.email.strip())
     matches = await ctx.service(Passwords).verify(found.password_hash if found else None, data.password)
     if found is None or not matches:

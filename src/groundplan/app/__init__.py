@@ -6,6 +6,7 @@ from groundplan.app.caching import Public
 from groundplan.app.context import Context
 from groundplan.app.feature import Feature, Objective
 from groundplan.app.page import Page, Redirect
+from groundplan.app.rate_limit import RateLimit
 from groundplan.core.errors import Cancel, Snooze
 from groundplan.core.retry import Retry
 from groundplan.messaging.handlers import Rate, Unique
@@ -25,6 +26,7 @@ __all__ = [
     "Progress",
     "Public",
     "Rate",
+    "RateLimit",
     "Redirect",
     "Retry",
     "Snooze",

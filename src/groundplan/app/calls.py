@@ -8,6 +8,7 @@ import msgspec
 
 from groundplan.app.context import Context
 from groundplan.app.idempotency import KeyTaken, Recorded, check_key, fingerprint
+from groundplan.app.request_limits import RequestLimits
 from groundplan.app.route import Route
 from groundplan.app.services import Services
 from groundplan.core.context import changed, current
@@ -50,12 +51,20 @@ class Calls:
             idempotency_key=nested_key(caller, route),
         )
         with changed(role="api"), span("API", route.name):
-            context.require(route.permission)
+            await self.admit(route, context)
             reply = await self.run(route, context, _validated(route, arguments))
         return msgspec.json.decode(reply.body, type=route.returns) if reply.replayed else reply.value
 
+    async def admit(self, route: Route, context: Context) -> None:
+        """Raises Unauthenticated, Forbidden or RateLimited where this caller may not, or not now."""
+        context.require(route.permission)
+        if route.limits and context.request is not None:
+            tenant = context.tenant if context.has_tenant else None
+            limits: RequestLimits = self._services.registry[RequestLimits]
+            await limits.call(route.limits, context.request, tenant, context.user)
+
     async def run(self, route: Route, context: Context, arguments: dict[str, Any]) -> Reply:
-        """Runs an API route whose permission is checked and whose arguments are valid."""
+        """Runs an API route to which the caller is admitted, with arguments that are valid."""
         try:
             if not route.writes:
                 value = await route.function(context, **arguments)

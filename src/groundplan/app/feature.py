@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from groundplan.app.caching import Public
+from groundplan.app.rate_limit import Declared
 from groundplan.app.route import Declaration, Kind
 from groundplan.core.retry import Retry
 from groundplan.messaging.handlers import Handler, Rate, Unique
@@ -44,6 +45,8 @@ class WriteOptions(TypedDict, total=False):
     transaction: bool
     """False for one that calls the outside: it opens its own, short one."""
     status: int | None
+    limit: Declared
+    """How often it may be called."""
 
 
 class HandlerOptions(TypedDict, total=False):
@@ -92,10 +95,16 @@ class Feature:
             importlib.import_module(module)
 
     def get(
-        self, path: str, *, permission: str | None = None, public: bool = False, cache: Public | None = None
+        self,
+        path: str,
+        *,
+        permission: str | None = None,
+        public: bool = False,
+        cache: Public | None = None,
+        limit: Declared = None,
     ) -> Callable[[F], F]:
         """A read. ``cache`` says that others may keep its reply; only a public one may say so."""
-        return self._route("api", "GET", path, cache=cache, permission=permission, public=public)
+        return self._route("api", "GET", path, cache=cache, permission=permission, public=public, limit=limit)
 
     def post(self, path: str, **options: Unpack[WriteOptions]) -> Callable[[F], F]:
         return self._route("api", "POST", path, **options)
@@ -114,9 +123,12 @@ class Feature:
         permission: str | None = None,
         public: bool = False,
         cache: Public | None = None,
+        limit: Declared = None,
     ) -> Callable[[F], F]:
         """A server-rendered page, or with ``method="POST"`` a form's target. It has no database: it calls the API."""
-        return self._route("page", method, path, cache=cache, permission=permission, public=public, transaction=False)
+        return self._route(
+            "page", method, path, cache=cache, permission=permission, public=public, transaction=False, limit=limit
+        )
 
     def webhook(self, source: str) -> Callable[[F], F]:
         """POST /webhooks/in/{source}: takes ``data: bytes`` as sent; the function verifies the signature itself."""
@@ -169,6 +181,7 @@ class Feature:
                     transaction=options.get("transaction", True),
                     status=options.get("status"),
                     cache=cache,
+                    limit=options.get("limit"),
                 )
             )
             return function

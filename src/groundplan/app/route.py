@@ -9,6 +9,7 @@ from typing import Any, Literal, get_type_hints
 from uuid import UUID
 
 from groundplan.app.caching import Public
+from groundplan.app.rate_limit import Declared, Policy, policies
 from groundplan.core.errors import ConfigurationError
 from groundplan.core.redaction import is_secret
 
@@ -32,6 +33,7 @@ class Declaration:
     transaction: bool = True
     status: int | None = None
     cache: Public | None = None
+    limit: Declared = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Route:
     """The type of ``data``, or None."""
     returns: Any
     cache: Public | None = None
+    limits: tuple[Policy, ...] = ()
 
     @property
     def name(self) -> str:
@@ -125,6 +128,7 @@ def build(feature: str, declared: Declaration) -> Route:
         body=hints.get("data"),
         returns=hints["return"],
         cache=declared.cache,
+        limits=policies(f"{feature}.{declared.function.__name__}", declared.limit),
     )
 
 

@@ -11,7 +11,7 @@ from litestar.constants import RESERVED_KWARGS
 from litestar.enums import MediaType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIType, Operation, Schema
+from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, OpenAPIType, Operation, Schema
 from litestar.openapi.spec import Parameter as OpenAPIParameter
 from litestar.params import Body, PathParameter, QueryParameter
 from litestar.response.base import ASGIResponse
@@ -30,10 +30,24 @@ from groundplan.backend.scope import context_of
 
 
 @dataclass
-class KeyedOperation(Operation):
+class LimitedOperation(Operation):
+    """In the description, one whose refusals for the rate of requests say when to come again."""
+
+    def __post_init__(self) -> None:
+        refusal = (self.responses or {}).get("429")
+        if isinstance(refusal, OpenAPIResponse):
+            refusal.headers = {
+                name: OpenAPIHeader(schema=Schema(type=kind), description=description)
+                for name, kind, description in _LIMIT_HEADERS
+            }
+
+
+@dataclass
+class KeyedOperation(LimitedOperation):
     """In the description, one that takes an Idempotency-Key; the gate reads it, so it is no parameter of a handler."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         schema = Schema(type=OpenAPIType.STRING, min_length=1, max_length=MAXIMUM_LENGTH)
         key = OpenAPIParameter(
             name="Idempotency-Key",
@@ -46,10 +60,11 @@ class KeyedOperation(Operation):
 
 
 @dataclass
-class EmptyOperation(Operation):
+class EmptyOperation(LimitedOperation):
     """In the description, one whose reply has no body."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.responses = {"204" if status == "200" else status: said for status, said in (self.responses or {}).items()}
 
 
@@ -58,6 +73,11 @@ Endpoint = Callable[..., Awaitable[ASGIResponse]]
 
 _LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "description")
 _REPLAYED = ((b"idempotency-replayed", b"true"),)
+_LIMIT_HEADERS = (
+    ("Retry-After", OpenAPIType.INTEGER, "Seconds."),
+    ("RateLimit-Policy", OpenAPIType.STRING, "The limits that apply: quota `q` in a window of `w` seconds."),
+    ("RateLimit", OpenAPIType.STRING, "How they stand: `r` remain, some come back in `t` seconds."),
+)
 _ALIAS = "_parameter"
 """Ends the name of a query parameter whose own name means something else to Litestar, such as ``state``."""
 
@@ -81,7 +101,7 @@ def _handler(route: Route, calls: Calls, render: Render) -> HTTPRouteHandler:
         # Litestar takes no reply with a 204; ours is finished and carries its own status.
         status_code=200 if route.status == 204 else route.status,
         media_type=MediaType.JSON if is_api else MediaType.HTML,
-        before_request=_permission_check(route),
+        before_request=_admission(route, calls),
         request_max_body_size=BODY_LIMIT,
         include_in_schema=is_api,
         operation_id=f"{route.feature}.{route.function.__name__}",
@@ -89,7 +109,7 @@ def _handler(route: Route, calls: Calls, render: Render) -> HTTPRouteHandler:
         description=inspect.getdoc(route.function),
         tags=[route.feature],
         security=[{"bearer": []}] if is_api and route.permission else None,
-        operation_class=KeyedOperation if route.idempotent else EmptyOperation if route.status == 204 else Operation,
+        operation_class=_operation(route),
         responses=_responses(route) if is_api else None,
         opt={"route": route},
     )(endpoint)
@@ -197,14 +217,13 @@ def _body(route: Route) -> Any:
     return Annotated[route.body, Body(media_type=encoding)]
 
 
-def _permission_check(route: Route) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
-    """Before the body is read, so that 401 and 403 come before 400."""
+def _admission(route: Route, calls: Calls) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """Before the body is read, so that 401, 403 and 429 come before 400."""
 
-    async def check(request: Request[Any, Any, Any]) -> None:
-        context = context_of(request.scope)
-        context.require(route.permission)
+    async def admit(request: Request[Any, Any, Any]) -> None:
+        await calls.admit(route, context_of(request.scope))
 
-    return check
+    return admit
 
 
 def _responses(route: Route) -> dict[int, ResponseSpec]:
@@ -224,6 +243,7 @@ def _responses(route: Route) -> dict[int, ResponseSpec]:
 
 def _refusals(route: Route) -> dict[int, str]:
     refusals = {400: "The input is not valid", 401: "Not signed in, or the token is not valid", 404: "Not found"}
+    refusals[429] = f"Too many requests{f': more than {_limits(route)}' if route.limits else ''}"
     if route.permission or route.method != "GET":
         refusals[403] = "Not allowed"
     if route.method != "GET":
@@ -234,6 +254,16 @@ def _refusals(route: Route) -> dict[int, str]:
             422: "The key was used with another request",
         }
     return refusals
+
+
+def _operation(route: Route) -> type[Operation]:
+    if route.idempotent:
+        return KeyedOperation
+    return EmptyOperation if route.status == 204 else LimitedOperation
+
+
+def _limits(route: Route) -> str:
+    return " or ".join(str(policy) for policy in route.limits)
 
 
 def _summary(route: Route) -> str:

@@ -1,4 +1,5 @@
-"""The one ASGI pass in front of every request: ids, trace, tenant, user, origin check, headers, access line, metrics.
+"""The one ASGI pass in front of every request: ids, trace, tenant, user, origin check, limits, headers, access line,
+metrics.
 
 One pass instead of a stack of middlewares, because each of those costs as much as the work itself.
 """
@@ -14,15 +15,18 @@ from groundplan.app.calls import Calls
 from groundplan.app.context import Context
 from groundplan.app.health import Health
 from groundplan.app.request import Request
+from groundplan.app.request_limits import RequestLimits
 from groundplan.app.route import template
 from groundplan.app.services import Services
+from groundplan.backend.addresses import ClientAddresses
 from groundplan.backend.admission import Admission
+from groundplan.backend.api.ratelimit import limit_headers
 from groundplan.backend.deadlines import TIMEOUT_HEADER, Deadlines
-from groundplan.backend.identity import Identity
+from groundplan.backend.identity import ASSERTION_HEADER, Identity
 from groundplan.backend.limits import Body, check_size
 from groundplan.backend.refusals import Refusals
 from groundplan.backend.scope import context_if_any, put_context
-from groundplan.backend.shared import control_of
+from groundplan.backend.shared import PRIVATE, control_of
 from groundplan.core.context import RequestContext, changed, current, entered, parse_traceparent
 from groundplan.core.errors import DeadlineExceeded, Invalid, NotFound
 from groundplan.core.ids import request_id, span_id, trace_id
@@ -34,6 +38,9 @@ _PLUMBING = ("/static/", "/healthz", "/readyz")
 
 _TENANTLESS = ("/webhooks/", "/docs", "/sandbox/", "/metrics")
 """Everything else belongs to a tenant. A webhook names its own, in content that is signed."""
+
+_UNLIMITED = ("/webhooks/", "/metrics")
+"""Others send these once, or by the clock; a gateway's addresses are few and its events many."""
 
 _ONCE = (b"host", b"authorization", b"idempotency-key", b"content-type", b"origin")
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
@@ -68,6 +75,8 @@ class Gate:
         self._refusals = refusals
         self._admission = admission
         self._deadlines, self._patience = Deadlines(), Deadlines()
+        self._limits: RequestLimits = services.registry[RequestLimits]
+        self._addresses = ClientAddresses(services.settings.trusted_proxies)
         self._health = services.registry[Health]
         self._https = services.settings.env in ("staging", "prod")
         self._plumbing = _PLUMBING if services.settings.env == "prod" else (*_PLUMBING, "/metrics")
@@ -146,10 +155,16 @@ class Gate:
             ) from late
 
     async def _answer(self, scope: Any, request: Request, receive: Any, send: Any) -> None:
+        is_outside = not request.headers.get(ASSERTION_HEADER) and not request.path.startswith(_UNLIMITED)
+        if is_outside:
+            request.client = self._addresses.of(scope)
+            await self._limits.arrive(request)
         unit = await self._identify(request)
         put_context(scope, unit)
         tenant = unit.tenant.slug if unit.has_tenant else ""
         with changed(tenant=tenant, user_id=unit.user.id if unit.user else None):
+            if is_outside:
+                await self._limits.identified(request, unit.user)
             await self._inner(scope, receive, send)
 
     def _report(
@@ -231,7 +246,10 @@ class Gate:
             headers.append(_HSTS)
         if self._health.draining:
             headers.append((b"connection", b"close"))  # the next one is for another process
-        headers.append((b"cache-control", control_of(scope, request)))
+        control = control_of(scope, request)
+        headers.append((b"cache-control", control))
+        if request.limits and control is PRIVATE:  # one caller's count is not for those who share a reply
+            headers += limit_headers(request.limits)
         headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in request.set_cookies]
         return headers
 

@@ -19,7 +19,7 @@ class Identity:
         self._assertions = assertions
 
     async def of(self, request: Request) -> tuple[Tenant | None, User | None]:
-        """The tenant and user of a request; a visitor has no user.
+        """The tenant and user of a request; a visitor has no user. An assertion also says whose request it was.
 
         Raises:
             Unauthenticated: a token or assertion was sent and is not valid.
@@ -27,6 +27,7 @@ class Identity:
         """
         if assertion := request.headers.get(ASSERTION_HEADER):
             claims = self._assertions.verify(assertion)
+            request.client, request.asserted_credential = claims.client, claims.credential
             return await self._tenants.by_slug(claims.tenant_slug), claims.user
         if authorization := request.headers.get("authorization"):
             return await self._by_token(request, authorization)

@@ -13,7 +13,8 @@ Every class carries its HTTP status and whether a worker should try again.
     │   │   └── IdempotencyKeyInUse      409  retry
     │   ├── TooLarge                     413
     │   ├── IdempotencyKeyReused         422
-    │   └── InvalidPayload               422         a stored message does not fit its schema
+    │   ├── InvalidPayload               422         a stored message does not fit its schema
+    │   └── RateLimited                  429  retry  this caller has asked often enough for now
     ├── Unavailable                      503  retry  a part of ours is down or draining
     ├── DeadlineExceeded                 504  retry
     ├── OutsideCallFailed                502  retry  a peer did not answer, or answered 5xx
@@ -117,6 +118,24 @@ class IdempotencyKeyReused(Refused):
 class InvalidPayload(Refused):
     status = 422
     title = "The payload does not fit its schema"
+
+
+class RateLimited(Refused):
+    status = 429
+    title = "Too many requests"
+    retryable = True
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        errors: tuple[FieldError, ...] = (),
+        retry_after: float | None = None,
+        policies: tuple[str, ...] = (),
+    ) -> None:
+        """``policies`` names the limits that were reached, as the header RateLimit-Policy does."""
+        super().__init__(detail, errors=errors, retry_after=retry_after)
+        self.policies = policies
 
 
 class Unavailable(GroundplanError):

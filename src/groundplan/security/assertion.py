@@ -18,6 +18,10 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     user: User | None
     expires_at: int
     """Seconds since the epoch."""
+    client: str = ""
+    """The address of whoever asked the role that asks now, where somebody outside did."""
+    credential: str = ""
+    """A digest of what came with it."""
 
 
 class Assertions:
@@ -27,9 +31,10 @@ class Assertions:
         self._seal = Seal(hmac.digest(secret_key.encode(), _PURPOSE, "sha256"))
         self._clock = clock
 
-    def sign(self, tenant_slug: str, user: User | None) -> str:
+    def sign(self, tenant_slug: str, user: User | None, *, client: str = "", credential: str = "") -> str:
         expires_at = int(self._clock.now().timestamp()) + LIFETIME_SECONDS
-        return self._seal.close(Claims(tenant_slug=tenant_slug, user=user, expires_at=expires_at))
+        claims = Claims(tenant_slug=tenant_slug, user=user, expires_at=expires_at, client=client, credential=credential)
+        return self._seal.close(claims)
 
     def verify(self, assertion: str) -> Claims:
         """Raises Unauthenticated where it is malformed, forged or expired."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from groundplan.settings.flagset import feature_flags
-from groundplan.settings.parsers import Parse, host, issuer, networks, number, one_of, text, whole
+from groundplan.settings.parsers import Parse, host, issuer, networks, number, one_of, quota, text, whole
 from groundplan.settings.redaction import hide, hide_passwords
 from groundplan.settings.urls import (
     database_url,
@@ -111,6 +111,22 @@ VARIABLES = (
         "Time for the headers of a request to come, and for which a connection may be idle. Longer than a proxy's.",
         "75",
     ),
+    Variable(
+        "trusted_proxies",
+        "TRUSTED_PROXIES",
+        networks,
+        "Networks of the proxies in front, whose X-Forwarded-For is believed. Not set: nobody's.",
+        "",
+    ),
+    Variable(
+        "rate_limits",
+        "RATE_LIMITS",
+        one_of("on", "off"),
+        "Whether requests are limited: by what routes declare, and by the two below.",
+        "on",
+    ),
+    Variable("rate_limit_ip", "RATE_LIMIT_IP", quota, "Requests from one address, or off.", "1200/min"),
+    Variable("rate_limit_user", "RATE_LIMIT_USER", quota, "Requests of one signed-in user, or off.", "1200/min"),
     # identity
     Variable(
         "secret_key",

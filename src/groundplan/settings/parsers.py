@@ -7,6 +7,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from groundplan.core.quotas import quota_of
+
 Parse = Callable[[str, Path], Any]
 """Text and the project's root to a value; raises Unfit."""
 
@@ -48,6 +50,16 @@ def networks(value: str, root: Path) -> str:
         return ",".join(str(ip_network(each.strip())) for each in value.split(",") if each.strip())
     except ValueError:
         raise Unfit("must be networks such as 198.51.100.0/24, separated by commas") from None
+
+
+def quota(value: str, root: Path) -> str:
+    """Such as ``20/min``, or ``off``."""
+    if value.lower() == "off":
+        return "off"
+    try:
+        return str(quota_of(value.lower()))
+    except ValueError as error:
+        raise Unfit(f"{error}; or off") from None
 
 
 def one_of(*choices: str, **aliases: str) -> Parse:

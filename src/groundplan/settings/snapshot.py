@@ -29,6 +29,12 @@ class Settings:
     request_seconds: float
     body_seconds: float
     header_seconds: float
+    trusted_proxies: str
+    """Networks, separated by commas."""
+    rate_limits: Literal["on", "off"]
+    rate_limit_ip: str
+    """As ``quota_of`` reads it, or ``off``."""
+    rate_limit_user: str
 
     database_url: str
     """``postgresql+asyncpg://...`` or ``sqlite+aiosqlite:////absolute/path``."""

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from groundplan.data.coordination.port import PARTS, Coordination
+from groundplan.data.coordination.port import PARTS, Coordination, Spent
 
 
 @pytest.mark.anyio
@@ -62,6 +62,30 @@ class CoordinationSuite:
         decisions = await asyncio.gather(*(engine.take(name, 20, 600) for _ in range(60)))
 
         assert sum(decision.allowed for decision in decisions) == 20
+
+    async def test_what_was_given_already_is_counted_though_it_is_too_much(
+        self, engine: Coordination, name: str
+    ) -> None:
+        other, full = f"{name} other", f"{name} full"
+        assert (await engine.take(name, 10, 600, cost=4)).allowed
+        told = await engine.record([Spent(name, 10, 600, 3), Spent(other, 10, 600, 25), Spent(full, 10, 600, 10)])
+
+        assert [(each.allowed, each.remaining) for each in told] == [(True, 3), (False, 0), (False, 0)]
+        assert all(each.limit == 10 and 0 < each.reset <= 660 for each in told)
+        assert (await engine.take(name, 10, 600, cost=3)).remaining == 0
+        assert not (await engine.take(other, 10, 600)).allowed
+        assert [each.remaining for each in await engine.record([Spent(f"{name} idle", 10, 600, 0)])] == [10]
+        assert await engine.record([]) == []
+
+    async def test_what_was_given_beyond_a_limit_comes_back_first(self, engine: Coordination, name: str) -> None:
+        window = 2.0
+        await engine.record([Spent(name, 2, window, 1)])
+        await self.pass_time(engine, 2 * window / PARTS)
+        (told,) = await engine.record([Spent(name, 2, window, 2)])
+
+        assert not told.allowed and told.reset > window * (PARTS - 1) / PARTS
+        await self.pass_time(engine, told.reset + 0.05)
+        assert (await engine.take(name, 2, window, cost=2)).allowed
 
     async def test_one_holds_a_lock(self, engine: Coordination, name: str) -> None:
         lock = await engine.acquire(name, 60)

@@ -6,7 +6,8 @@ from typing import Any
 from groundplan.core.clock import Clock
 from groundplan.core.errors import ConfigurationError
 from groundplan.data.cache.read_through import Cache
-from groundplan.data.coordination.limits import RateLimits
+from groundplan.data.coordination.batched import BatchedLimits
+from groundplan.data.coordination.limits import OUTCOMES, Limits, RateLimits
 from groundplan.data.database.database import Database
 from groundplan.data.objects.port import Objects
 from groundplan.data.objects.signing import UrlSigner
@@ -85,12 +86,18 @@ class Adapters:
         for link in self.redis:
             self.cache = load(ADAPTERS["shared cache"])(link, self.cache, app)
             self.coordination = load(ADAPTERS["shared coordination"])(link, app)
+        counted = {outcome: metrics.rate_limits.labels(outcome) for outcome in OUTCOMES}
         self.limits = RateLimits(
             self.coordination,
             local,
             outage_share=settings.rate_limit_outage_share,
-            observe=lambda outcome: metrics.rate_limits.labels(outcome).inc(),
+            observe=lambda outcome: counted[outcome].inc(),
         )
+        self.batched = [
+            BatchedLimits(self.coordination, self.limits, clock, observe=lambda outcome: counted[outcome].inc())
+            for _ in self.redis
+        ]
+        self.door_limits: Limits = self.batched[0] if self.batched else self.limits
         signer = UrlSigner(settings.derived_key("signed urls"), clock)
         self.objects = Objects(load(ADAPTERS["objects"])(path_of(settings.object_storage), signer))
         self.mail = Mail(load(ADAPTERS["mail"])(settings.root / "var" / "inbox", clock))
@@ -112,7 +119,7 @@ class Adapters:
     def opened(self, cache: Cache) -> list[Any]:
         """What has a life, in the order in which it begins; the cache uses what stands before it."""
         stores = [self.coordination, self.objects.store, self.mail.transport, self.payments.gateway, self.analytics]
-        return [self.outbound, self.customers, *self.redis, cache, *stores]
+        return [self.outbound, self.customers, *self.redis, cache, *stores, *self.batched]
 
 
 def broker_of(settings: Settings, app: str) -> Broker | None:

@@ -10,10 +10,12 @@ from groundplan.app.faults import Faults
 from groundplan.app.health import Health
 from groundplan.app.idempotency import Idempotency
 from groundplan.app.idempotency_keys import IdempotencyKeys
+from groundplan.app.request_limits import RequestLimits
 from groundplan.app.services import Services
 from groundplan.console.telemetry.queries import TelemetryQueries
 from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.core.clock import Clock, system_random
+from groundplan.core.quotas import quota_of
 from groundplan.data.cache.read_through import Cache
 from groundplan.data.coordination.port import Coordination
 from groundplan.integrations.mail.port import Mailbox
@@ -60,6 +62,7 @@ def services_of(
         adapters.customers,
         Passwords(),
         adapters.limits,
+        _request_limits(settings, adapters),
         Sessions(database, clock),
         DeadLetters(database, assembly.handlers),
         DeadLetterGroups(database),
@@ -103,6 +106,13 @@ def services_of(
         | {Coordination: adapters.coordination}
         | {type(service): service for service in registered},
     )
+
+
+def _request_limits(settings: Settings, adapters: Adapters) -> RequestLimits:
+    ip, user = (
+        None if text == "off" else quota_of(text) for text in (settings.rate_limit_ip, settings.rate_limit_user)
+    )
+    return RequestLimits(adapters.door_limits, adapters.limits, on=settings.rate_limits == "on", ip=ip, user=user)
 
 
 def _demo_accounts(settings: Settings, app: App) -> DemoAccounts:

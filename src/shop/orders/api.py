@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import select, tuple_, update
 from sqlalchemy.orm import selectinload
 
-from groundplan.app import Context
+from groundplan.app import Context, RateLimit
 from groundplan.core.errors import Conflict, FieldError, Invalid, NotFound, Unauthenticated
 from groundplan.core.ids import uuid7
 from groundplan.data.database.sql import as_instant, microseconds
@@ -32,7 +32,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     id: UUID
 
 
-@feature.post("/orders", permission="orders:place", idempotent=True)
+@feature.post("/orders", permission="orders:place", idempotent=True, limit=RateLimit("300/min"))
 async def place_order(ctx: Context, data: PlaceOrder) -> OrderView:
     """Takes the products off the shelves and places the order. All of it, or 409 and nothing."""
     if ctx.user is None:

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import select
 
-from groundplan.app import Context
+from groundplan.app import Context, RateLimit
 from groundplan.core.context import current
 from groundplan.core.errors import Conflict, NotFound
 from groundplan.integrations.payments.port import Charge, PaymentEvent
@@ -30,7 +30,7 @@ class PaymentPage(msgspec.Struct, frozen=True):
     """The gateway's page, where the customer pays."""
 
 
-@feature.post("/orders/{order_id}/payments", permission="orders:place", transaction=False)
+@feature.post("/orders/{order_id}/payments", permission="orders:place", transaction=False, limit=RateLimit("300/min"))
 async def start_payment(ctx: Context, order_id: UUID, data: StartPayment) -> PaymentPage:
     """Opens a payment for an order that is not paid yet. Asking again continues the same one, until it is declined."""
     order = await get_order(ctx, order_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import select
 
-from groundplan.app import Context, Progress
+from groundplan.app import Context, Progress, RateLimit
 from groundplan.core.errors import Conflict, FieldError, Invalid, NotFound
 from groundplan.core.ids import uuid7
 from shop.reports import feature
@@ -44,7 +44,7 @@ class ReportLink(msgspec.Struct, frozen=True):
     """Seconds."""
 
 
-@feature.post("/reports/sales", permission="reports:make", idempotent=True)
+@feature.post("/reports/sales", permission="reports:make", idempotent=True, limit=RateLimit("30/min", per="tenant"))
 async def make_sales_report(ctx: Context, data: MakeSalesReport) -> ReportView:
     """Asks for the sales by day and department, as CSV. A job makes it."""
     _refuse_odd_days(data, today=ctx.now().date())

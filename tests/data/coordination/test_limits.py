@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from groundplan.core.errors import Unavailable
-from groundplan.data.coordination.limits import Quota, RateLimits
+from groundplan.core.quotas import Quota
+from groundplan.data.coordination.limits import RateLimits
 from groundplan.data.coordination.memory import MemoryCoordination
 from groundplan.data.coordination.redis import RedisCoordination
 from groundplan.data.valkey import Link

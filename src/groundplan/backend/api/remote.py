@@ -27,7 +27,7 @@ from groundplan.net.client import Outbound
 from groundplan.net.wire import Response
 from groundplan.security.assertion import Assertions
 
-ONCE_MORE = Retry(attempts=2, base=0.1)
+ONCE_MORE = Retry(attempts=2, base=0.1, on=(OutsideCallFailed,))
 """For a read that met the only API process as it stopped."""
 _MOST_SECONDS = 30.0
 """Where the work itself has no deadline."""
@@ -58,7 +58,7 @@ class RemoteApi:
         path = route.url(rest)
         query = urlencode({k: msgspec.to_builtins(v) for k, v in rest.items() if v is not None})
         headers = {
-            ASSERTION_HEADER: self._assertions.sign(caller.tenant.slug, caller.user),
+            ASSERTION_HEADER: self._assertion(caller),
             "accept": "application/json",
         }
         if (key := nested_key(caller, route)) is not None:
@@ -69,10 +69,15 @@ class RemoteApi:
             headers["content-type"] = "application/json"
         response = await self._ask(route.method, f"{path}{'?' + query if query else ''}", content, headers)
         if response.status >= 400:
-            raise _error_of(response.status, response.body)
+            raise _error_of(response)
         if route.method != "GET" and (here := current()) is not None:
             here.tally.commits += 1
         return msgspec.json.decode(response.body, type=route.returns) if response.body else None
+
+    def _assertion(self, caller: Context) -> str:
+        request = caller.request
+        client, credential = (request.client, request.credential) if request else ("", "")
+        return self._assertions.sign(caller.tenant.slug, caller.user, client=client, credential=credential)
 
     async def _ask(self, method: str, target: str, content: bytes | None, headers: dict[str, str]) -> Response:
         repeatable = method == "GET" or "idempotency-key" in headers
@@ -110,13 +115,17 @@ def _may_ask_another(error: OutsideCallFailed, *, repeatable: bool) -> bool:
     return repeatable and isinstance(error.__cause__, (httpx2.NetworkError, httpx2.RemoteProtocolError))
 
 
-def _error_of(status: int, body: bytes) -> GroundplanError:
+def _error_of(response: Response) -> GroundplanError:
     try:
-        raw = msgspec.json.decode(body, type=dict[str, Any])
+        raw = msgspec.json.decode(response.body, type=dict[str, Any])
         problems = msgspec.convert(raw.get("errors", []), type=list[_FieldProblem])
     except (msgspec.DecodeError, msgspec.ValidationError):
-        return OutsideCallFailed(f"The API answered {status} with something that is not a problem.")
+        return OutsideCallFailed(f"The API answered {response.status} with something that is not a problem.")
     kind = getattr(errors, str(raw.get("code")), None)
     if not (isinstance(kind, type) and issubclass(kind, GroundplanError)):
         kind = OutsideCallFailed
-    return kind(str(raw.get("detail", "")), errors=tuple(FieldError(p.pointer, p.detail) for p in problems))
+    found = kind(str(raw.get("detail", "")), errors=tuple(FieldError(p.pointer, p.detail) for p in problems))
+    wait = response.headers.get("retry-after", "")
+    if wait.isascii() and wait.isdigit():
+        found.retry_after = float(wait)
+    return found

@@ -1,22 +1,25 @@
 """Rate limits that hold in an outage too: shared while the engine answers, else stricter and by process."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Protocol
 
 from groundplan.core.errors import Unavailable
+from groundplan.core.quotas import Quota
 from groundplan.data.coordination.port import Coordination, Decision
 from groundplan.data.coordination.windows import check
 
+OUTCOMES = ("allowed", "refused", "local")
+"""What ``observe`` hears; local: decided without the engine, which is away."""
 
-class Quota(NamedTuple):
-    """``limit`` of something in any ``window`` seconds."""
 
-    limit: int
-    window: float
+class Limits(Protocol):
+    """What asks for a decision. Never raises for an engine that is away."""
+
+    async def take(self, subject: str, quota: Quota) -> Decision: ...
 
 
 class RateLimits:
-    """What asks for a decision. Never raises for an engine that is away."""
+    """Limits that are kept exactly: each decision is the engine's."""
 
     def __init__(
         self,

@@ -1,15 +1,35 @@
 """Coordination in one process, for one process."""
 
-import math
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from groundplan.core.clock import Clock
-from groundplan.data.coordination.port import PARTS, Decision, Lock
-from groundplan.data.coordination.windows import decide
+from groundplan.data.coordination.port import PARTS, Decision, Lock, Spent
+from groundplan.data.coordination.windows import decide, seconds_until_back, standing
 
 MOST_NAMES = 100_000
 """Of each kind. Beyond it the one that was used longest ago is forgotten; a lock never is while it is held."""
+
+
+class _Taken:
+    """By a subject of its limit: the parts of the window that count, oldest first, and their sum."""
+
+    __slots__ = ("parts", "sum")
+
+    def __init__(self) -> None:
+        self.parts: deque[tuple[int, int]] = deque()
+        self.sum = 0
+
+    def add(self, part: int, amount: int) -> None:
+        self.sum += amount
+        if self.parts and self.parts[-1][0] == part:
+            amount += self.parts.pop()[1]
+        self.parts.append((part, amount))
+
+    def forget_before(self, part: int) -> None:
+        while self.parts and self.parts[0][0] < part:
+            self.sum -= self.parts.popleft()[1]
 
 
 class _Count(NamedTuple):
@@ -21,7 +41,7 @@ class MemoryCoordination:
     def __init__(self, clock: Clock, *, most_names: int = MOST_NAMES) -> None:
         self._clock = clock
         self._most_names = most_names
-        self._taken: OrderedDict[tuple[str, float], deque[tuple[int, int]]] = OrderedDict()
+        self._taken: OrderedDict[tuple[str, float], _Taken] = OrderedDict()
         self._locks: dict[str, tuple[int, float]] = {}
         self._counts: OrderedDict[str, _Count] = OrderedDict()
         self._token = 0
@@ -39,20 +59,22 @@ class MemoryCoordination:
 
     async def take(self, subject: str, limit: int, window: float, cost: int = 1) -> Decision:
         now = self._clock.monotonic() / (window / PARTS)
-        part = math.floor(now)
-        taken = self._taken.setdefault((subject, window), deque())
-        self._taken.move_to_end((subject, window))
-        while taken and taken[0][0] < part - PARTS:
-            taken.popleft()
-        decision = decide(list(taken), now, limit, window, cost)
-        if decision.allowed:
-            if taken and taken[-1][0] == part:
-                taken[-1] = (part, taken[-1][1] + cost)
-            else:
-                taken.append((part, cost))
-        while len(self._taken) > self._most_names:
-            self._taken.popitem(last=False)
-        return decision
+        taken = self._counting(subject, window, now)
+        free = limit - taken.sum
+        if cost > free:
+            return decide(taken.parts, now, limit, window, cost)
+        taken.add(int(now), cost)
+        return Decision(True, limit, free - cost, seconds_until_back(taken.parts[0][0], now, window))
+
+    async def record(self, spent: Sequence[Spent]) -> list[Decision]:
+        decisions = []
+        for subject, limit, window, amount in spent:
+            now = self._clock.monotonic() / (window / PARTS)
+            taken = self._counting(subject, window, now)
+            if amount:
+                taken.add(int(now), amount)
+            decisions.append(standing(taken.parts, now, limit, window))
+        return decisions
 
     async def acquire(self, name: str, lease: float) -> Lock | None:
         now = self._clock.monotonic()
@@ -87,6 +109,19 @@ class MemoryCoordination:
             while len(self._counts) > self._most_names:
                 self._counts.popitem(last=False)
         return count.value
+
+    def _counting(self, subject: str, window: float, now: float) -> _Taken:
+        """What still counts of what the subject took; ``now`` is in parts of the window."""
+        key = (subject, window)
+        taken = self._taken.get(key)
+        if taken is None:
+            taken = self._taken[key] = _Taken()
+            while len(self._taken) > self._most_names:
+                self._taken.popitem(last=False)
+        else:
+            self._taken.move_to_end(key)
+        taken.forget_before(int(now) - PARTS)
+        return taken
 
     def _is_held(self, lock: Lock) -> bool:
         token, ends_at = self._locks.get(lock.name, (0, 0.0))

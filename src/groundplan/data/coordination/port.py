@@ -1,5 +1,6 @@
 """What a coordination engine must do. Its clock is the only one that counts: that of the server, where there is one."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 PARTS = 10
@@ -14,6 +15,15 @@ class Decision(NamedTuple):
     remaining: int
     reset: float
     """Seconds until some of what was taken comes back: where it was refused, until as much as was asked for is free."""
+
+
+class Spent(NamedTuple):
+    """What was given of a limit before the engine was asked; ``amount`` may be 0, to ask how it stands."""
+
+    subject: str
+    limit: int
+    window: float
+    amount: int
 
 
 class Lock(NamedTuple):
@@ -41,6 +51,10 @@ class Coordination(Protocol):
         In no window of that length more than ``limit`` is taken. A window has PARTS parts and what was taken counts
         until its part has passed: so it comes back after one window at the earliest, and 1.1 at the latest.
         """
+        ...
+
+    async def record(self, spent: Sequence[Spent]) -> list[Decision]:
+        """Counts what was given already, free or not, and says for each whether more is free, and how much."""
         ...
 
     async def acquire(self, name: str, lease: float) -> Lock | None:

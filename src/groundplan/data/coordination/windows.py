@@ -14,13 +14,19 @@ def decide(taken: Sequence[tuple[int, int]], now: float, limit: int, window: flo
     if allowed:
         free -= cost
         oldest = taken[0][0] if taken else math.floor(now)
-        return Decision(True, limit, free, _seconds_until_back(oldest, now, window))
+        return Decision(True, limit, free, seconds_until_back(oldest, now, window))
     back, needed = math.floor(now), cost - free
     for part, amount in taken:
         back, needed = part, needed - amount
         if needed <= 0:
             break
-    return Decision(False, limit, max(0, free), _seconds_until_back(back, now, window))
+    return Decision(False, limit, max(0, free), seconds_until_back(back, now, window))
+
+
+def standing(taken: Sequence[tuple[int, int]], now: float, limit: int, window: float) -> Decision:
+    """How it stands where nothing is taken: of what is given beyond the limit, too much must come back first."""
+    is_free = sum(amount for _, amount in taken) < limit
+    return decide(taken, now, limit, window, 0 if is_free else 1)
 
 
 def check(limit: int, window: float, cost: int) -> None:
@@ -29,5 +35,6 @@ def check(limit: int, window: float, cost: int) -> None:
         raise Misuse(f"A limit of {limit} per {window:g} s, of which {cost} are taken at once, makes no sense.")
 
 
-def _seconds_until_back(part: int, now: float, window: float) -> float:
+def seconds_until_back(part: int, now: float, window: float) -> float:
+    """``now`` is in parts of the window, of which ``part`` is one that counts."""
     return (part + PARTS + 1 - now) * window / PARTS
