@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from groundplan.console.telemetry.queries import TelemetryQueries
 from groundplan.console.telemetry.store import TelemetryStore
-from groundplan.testing.platform import free_port
+from groundplan.testing.servers import free_port
 from groundplan.testing.postgres import PostgresServer
 from tests.system.conftest import Roles
 from tests.system.database import ask
