@@ -25,7 +25,7 @@ dev: $(BASE) ## Serve the shop and the console on APP_PORT (8080), with reload: 
 	@$(BIN)/groundplan dev
 
 test: $(DEV) browser lint typecheck ## Run every check: lint, types, the laws of the house, all tests, the browser tour
-	@scripts/step "Tests" $(BIN)/pytest -m "not system_packages" $(ARGS)
+	@scripts/step "Tests" $(BIN)/pytest -m "not system_packages" --numprocesses auto --dist worksteal $(ARGS)
 
 test-all: $(DEV) rabbitmq ## Run the tests that `make test` leaves out: on what only system packages bring (RabbitMQ), and chaos in full
 	@scripts/step "Tests on system packages" $(BIN)/pytest -m "system_packages and not chaos" $(ARGS)

@@ -1,5 +1,6 @@
-"""Fixtures that every test may ask for."""
+"""Fixtures that every test may ask for, each process that runs tests having servers of its own."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +12,14 @@ from groundplan.testing.postgres import DatabaseUrls, PostgresServer
 from groundplan.testing.rabbitmq import RabbitServer
 from groundplan.testing.servers import NatsServer, ValkeyServer
 from tests.databases import ENGINES, Templates, copy_of, make_templates, opened
+
+pytest_plugins = ["tests.chaos.report"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Most tests wait for servers and leases rather than for a processor."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")
