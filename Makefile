@@ -5,7 +5,8 @@
 #   make test-all    the tests for which the system's package manager has to install something
 #
 # Variables: PYTHON=/path/to/python3 chooses the interpreter that makes .venv; APP_PORT=9000 chooses the port of `make dev`;
-# ARGS="..." is passed on to the tests, as in: make test ARGS="-k orders"; SEEDS=1,2,3 are those of the chaos tests
+# ARGS="..." is passed on to the tests, as in: make test ARGS="-k orders", or ARGS="-n0 -v" for one after the other;
+# SEEDS=1,2,3 are those of the chaos tests
 
 BIN  := .venv/bin
 BASE := .venv/installed-base
