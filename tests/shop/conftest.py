@@ -170,6 +170,12 @@ class Stores:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is turned away for want of a connection because the machine is busy."""
+    monkeypatch.setattr("groundplan.data.database.database.PATIENCE_SECONDS", 60.0)
+
+
+@pytest.fixture
 async def database(shop_urls: DatabaseUrls) -> AsyncIterator[Database]:
     """Migrated and empty, once on each engine, used as the application's role."""
     async with opened(shop_urls.app) as database:

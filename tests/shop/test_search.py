@@ -170,7 +170,7 @@ async def test_a_rebuild_does_not_overwrite_a_change_that_comes_meanwhile(house:
 
 
 async def test_nothing_is_lost_where_products_change_while_it_is_made_anew(
-    shop_urls: DatabaseUrls, tmp_path: Path
+    patient: None, shop_urls: DatabaseUrls, tmp_path: Path
 ) -> None:
     async with running(app, tmp_path, owner_url=shop_urls.owner, DATABASE_URL=shop_urls.app) as house:
         ids = await stock_up(house, 2 * BATCH + 50)
