@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +16,12 @@ from groundplan.testing.servers import NatsServer, ValkeyServer
 from tests.databases import ENGINES, SHOP, Templates, a_copy, make_templates, opened
 
 pytest_plugins = ["tests.chaos.report"]
+
+
+def pytest_configure() -> None:
+    """Whoever starts us in the background has an interrupt ignored, by us and by what tests start and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
