@@ -5,7 +5,8 @@
 #   make test-all    the tests for which the system's package manager has to install something
 #
 # Variables: PYTHON=/path/to/python3 chooses the interpreter that makes .venv; APP_PORT=9000 chooses the port of `make dev`;
-# ARGS="..." is passed on to the tests, as in: make test ARGS="-k orders"; SEEDS=1,2,3 are those of the chaos tests
+# ARGS="..." is passed on to the tests, as in: make test ARGS="-k orders", or ARGS="-n0 -v" for one after the other;
+# SEEDS=1,2,3 are those of the chaos tests
 
 BIN  := .venv/bin
 BASE := .venv/installed-base
@@ -25,7 +26,7 @@ dev: $(BASE) ## Serve the shop and the console on APP_PORT (8080), with reload: 
 	@$(BIN)/groundplan dev
 
 test: $(DEV) browser lint typecheck ## Run every check: lint, types, the laws of the house, all tests, the browser tour
-	@scripts/step "Tests" $(BIN)/pytest -m "not system_packages" $(ARGS)
+	@scripts/step "Tests" $(BIN)/pytest -m "not system_packages" --numprocesses auto --dist worksteal $(ARGS)
 
 test-all: $(DEV) rabbitmq ## Run the tests that `make test` leaves out: on what only system packages bring (RabbitMQ), and chaos in full
 	@scripts/step "Tests on system packages" $(BIN)/pytest -m "system_packages and not chaos" $(ARGS)

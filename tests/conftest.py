@@ -1,5 +1,7 @@
 """Fixtures that every test may ask for."""
 
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -7,10 +9,25 @@ from uuid import uuid4
 import pytest
 
 from groundplan.data.database.database import Database
+from groundplan.data.database.migrate import PLATFORM
 from groundplan.testing.postgres import DatabaseUrls, PostgresServer
 from groundplan.testing.rabbitmq import RabbitServer
 from groundplan.testing.servers import NatsServer, ValkeyServer
-from tests.databases import ENGINES, Templates, copy_of, make_templates, opened
+from tests.databases import ENGINES, SHOP, Templates, a_copy, make_templates, opened
+
+pytest_plugins = ["tests.chaos.report"]
+
+
+def pytest_configure() -> None:
+    """Whoever starts us in the background has an interrupt ignored, by us and by what tests start and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Many tests wait for servers and leases rather than for a processor; each process has servers of its own."""
+    return min(8, 2 * (os.cpu_count() or 1))
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +104,25 @@ def templates(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(params=ENGINES)
 def migrated_urls(
     request: pytest.FixtureRequest, templates: Templates, tmp_path: Path, postgres: PostgresServer
-) -> DatabaseUrls:
+) -> Iterator[DatabaseUrls]:
     """A database with the platform's tables, once on each engine."""
-    return copy_of(request.param, templates, tmp_path, postgres)
+    with a_copy(request.param, templates, tmp_path, postgres) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def shop_templates(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """The platform's tables and the shop's."""
+    return make_templates(tmp_path_factory.mktemp("shop"), postgres, [PLATFORM, SHOP])
+
+
+@pytest.fixture(params=ENGINES)
+def shop_urls(
+    request: pytest.FixtureRequest, shop_templates: Templates, tmp_path: Path, postgres: PostgresServer
+) -> Iterator[DatabaseUrls]:
+    """A database with the shop's tables too, once on each engine."""
+    with a_copy(request.param, shop_templates, tmp_path, postgres) as urls:
+        yield urls
 
 
 @pytest.fixture

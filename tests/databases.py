@@ -2,8 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -13,6 +13,7 @@ from groundplan.data.database.migrate import PLATFORM, History, upgrade
 from groundplan.testing.postgres import DatabaseUrls, PostgresServer
 
 ENGINES = ("sqlite", "postgresql")
+SHOP = History("shop", Path(__file__).parents[1] / "src" / "shop" / "migrations", "app_version")
 
 
 class Templates(NamedTuple):
@@ -36,6 +37,15 @@ def copy_of(engine: str, templates: Templates, folder: Path, server: PostgresSer
         shutil.copy(templates.sqlite, path)
         return DatabaseUrls(f"sqlite+aiosqlite:///{path}", f"sqlite+aiosqlite:///{path}")
     return server.create_database(f"copy_{uuid4().hex}", template=templates.postgresql)
+
+
+@contextmanager
+def a_copy(engine: str, templates: Templates, folder: Path, server: PostgresServer) -> Iterator[DatabaseUrls]:
+    """For the block: on the shared server nothing is left of it."""
+    urls = copy_of(engine, templates, folder, server)
+    yield urls
+    if engine == "postgresql":
+        server.drop_database(urls.app.rpartition("/")[2])
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.common.processes import Worker
 from benchmarks.http.server import Server
-from groundplan.testing.platform import free_port
+from groundplan.testing.servers import free_port
 
 MADE = {"APP_ENV": "ci", "SECRET_KEY": "nothing but this benchmark is signed with it: 7f3a9c"}
 """To migrate and to seed, which is for local and ci alone."""

@@ -14,7 +14,7 @@ from benchmarks.http.bench import Bench
 from benchmarks.http.catalogue import Contender
 from benchmarks.http.load import Sample, Work
 from benchmarks.http.server import Server
-from groundplan.testing.platform import free_port
+from groundplan.testing.servers import free_port
 
 TEMPLATE = "bench_http"
 

@@ -13,7 +13,7 @@ from benchmarks.common.machine import BenchmarkFailed
 from benchmarks.common.processes import clean
 from benchmarks.messaging.catalogue import REQUIREMENTS
 from groundplan.testing.account import Account
-from groundplan.testing.platform import free_port
+from groundplan.testing.servers import free_port
 
 START_SECONDS = 60.0
 RABBITMQ = Path("/usr/lib/rabbitmq/bin")

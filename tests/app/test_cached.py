@@ -67,9 +67,9 @@ def names() -> Names:
 
 
 @pytest.fixture
-async def app(names: Names, tmp_path: Path, engine_urls: DatabaseUrls) -> AsyncIterator[RunningApp]:
+async def app(names: Names, tmp_path: Path, migrated_urls: DatabaseUrls) -> AsyncIterator[RunningApp]:
     async with running(
-        names.app, tmp_path, role="api", owner_url=engine_urls.owner, DATABASE_URL=engine_urls.app
+        names.app, tmp_path, role="api", owner_url=migrated_urls.owner, DATABASE_URL=migrated_urls.app
     ) as app:
         yield app
 

@@ -73,8 +73,10 @@ def tiny() -> App:
 
 
 @pytest.fixture
-async def app(tmp_path: Path, engine_urls: DatabaseUrls) -> AsyncIterator[RunningApp]:
-    async with running(tiny(), tmp_path, role="all", owner_url=engine_urls.owner, DATABASE_URL=engine_urls.app) as app:
+async def app(tmp_path: Path, migrated_urls: DatabaseUrls) -> AsyncIterator[RunningApp]:
+    async with running(
+        tiny(), tmp_path, role="all", owner_url=migrated_urls.owner, DATABASE_URL=migrated_urls.app
+    ) as app:
         yield app
 
 

@@ -1,11 +1,9 @@
-"""A site for each backend and seed; every outcome is told at the end."""
+"""A site for each backend and seed; every outcome is told at the end (tests/chaos/report.py)."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,17 +12,16 @@ from groundplan.testing.rabbitmq import RabbitServer
 from groundplan.testing.servers import NatsServer, Server, ValkeyServer
 from groundplan.wiring import histories
 from tests.chaos.app import app, feature
-from tests.chaos.processes import ROOT, fork_server
+from tests.chaos.processes import fork_server
 from tests.chaos.producer import subscribe
-from tests.chaos.scale import FULL, SCALE
+from tests.chaos.report import OUTCOME
+from tests.chaos.scale import SCALE
 from tests.chaos.site import Outcome, Site
 from tests.databases import Templates, copy_of, make_templates
 
 SERVERS: dict[str, type[Server]] = {"nats": NatsServer, "valkey": ValkeyServer, "rabbitmq": RabbitServer}
 """The brokers; the other backends are the database queue on each engine."""
 HERE = Path(__file__).parent
-PROPERTY = "chaos outcome"
-"""What a test's report calls them: it gets to the end from whichever process ran the test."""
 
 Sites = Callable[..., Site]
 
@@ -41,29 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.chaos)
             if "rabbitmq" in item.name:
                 item.add_marker(pytest.mark.system_packages)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    outcomes = sorted(_outcomes(terminalreporter), key=lambda each: (each["scenario"], each["backend"], each["seed"]))
-    if not outcomes:
-        return
-    terminalreporter.section(f"chaos, seeds {', '.join(map(str, SCALE.seeds))}")
-    columns = [*outcomes[0]]
-    rows = [columns, *([str(value) for value in each.values()] for each in outcomes)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
-    for row in rows:
-        terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-    if FULL:
-        (ROOT / "var").mkdir(exist_ok=True)
-        (ROOT / "var" / "chaos.json").write_text(json.dumps(outcomes, indent=2) + "\n")
-
-
-def _outcomes(terminalreporter: pytest.TerminalReporter) -> Iterator[dict[str, Any]]:
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport) and report.when == "call":
-                found: list[tuple[str, Any]] = report.user_properties
-                yield from (outcome for name, outcome in found if name == PROPERTY)
 
 
 def make_chaos_templates(folder: Path, server: PostgresServer) -> Templates:
@@ -88,7 +62,7 @@ def sites(
     made: list[Site] = []
 
     def record(outcome: Outcome) -> None:
-        request.node.user_properties.append((PROPERTY, asdict(outcome)))
+        request.node.user_properties.append((OUTCOME, asdict(outcome)))
 
     def make(backend: str, database_url: str, broker: Server | None) -> Site:
         site = Site(fork, tmp_path, backend, database_url, broker, seed, record)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from groundplan.testing.platform import free_port
+from groundplan.testing.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 

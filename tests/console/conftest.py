@@ -13,7 +13,6 @@ from groundplan.app import Context
 from groundplan.app.calls import Calls
 from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.core.ids import uuid7
-from groundplan.data.database import migrate
 from groundplan.data.database.sql import Sql
 from groundplan.messaging.dead_letters.letters import DeadLetters
 from groundplan.messaging.delivery.claims import Claims
@@ -22,11 +21,12 @@ from groundplan.security.principal import User
 from groundplan.security.sessions import Sessions
 from groundplan.settings import load
 from groundplan.telemetry import RequestRecord
-from groundplan.testing.postgres import DatabaseUrls
-from groundplan.wiring import Process, application_role, build, histories
+from groundplan.testing.postgres import DatabaseUrls, PostgresServer
+from groundplan.wiring import Process, build
 from shop.app import app
 from shop.orders.events import OrderPaid
 from tests.console.samples import spans_of
+from tests.databases import Templates, copy_of
 
 HANDLER = "orders.send_receipt"
 
@@ -124,7 +124,6 @@ async def _opened(folder: Path, urls: DatabaseUrls) -> AsyncIterator[House]:
     environment = {"APP_ENV": "ci", "SECRET_KEY": "a secret of this test only", "LOG_LEVEL": "error"}
     addresses = {"DATABASE_URL": urls.app, "DATABASE_MIGRATE_URL": urls.owner}
     settings = load(root=folder, environ=environment | addresses).settings
-    await migrate.upgrade(urls.owner, histories(app), app_role=application_role(settings))
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     process = build(settings, app, "all")
@@ -142,14 +141,14 @@ async def _opened(folder: Path, urls: DatabaseUrls) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, sqlite_urls: DatabaseUrls) -> AsyncIterator[House]:
-    async for opened in _opened(tmp_path, sqlite_urls):
+async def house(tmp_path: Path, shop_templates: Templates, postgres: PostgresServer) -> AsyncIterator[House]:
+    async for opened in _opened(tmp_path, copy_of("sqlite", shop_templates, tmp_path, postgres)):
         yield opened
 
 
 @pytest.fixture
-async def house_on_each_engine(tmp_path: Path, engine_urls: DatabaseUrls) -> AsyncIterator[House]:
-    async for opened in _opened(tmp_path, engine_urls):
+async def house_on_each_engine(tmp_path: Path, shop_urls: DatabaseUrls) -> AsyncIterator[House]:
+    async for opened in _opened(tmp_path, shop_urls):
         yield opened
 
 

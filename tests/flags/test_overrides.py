@@ -1,19 +1,15 @@
 """Stored overrides, on each engine: in force at once here, within a second elsewhere, never after a rollback."""
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import make_url
 
 from groundplan.core.errors import Invalid, Unavailable
 from groundplan.data.database.database import Database
-from groundplan.data.database.migrate import PLATFORM, upgrade
 from groundplan.data.database.sql import Sql
 from groundplan.flags.flags import Flags
 from groundplan.flags.overrides import Overrides
 from groundplan.testing.clock import ManualClock
-from groundplan.testing.postgres import DatabaseUrls
 
 pytestmark = pytest.mark.anyio
 
@@ -31,15 +27,6 @@ DEFINED = json.dumps(
         }
     }
 )
-
-
-@pytest.fixture
-async def database(engine_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    await upgrade(engine_urls.owner, [PLATFORM], app_role=make_url(engine_urls.app).username)
-    database = Database(engine_urls.app)
-    await database.open()
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from groundplan.net.breaker import BreakerPolicy
 from groundplan.net.client import Outbound
 from groundplan.net.peers import Limits
 from groundplan.testing.clock import ManualClock
-from groundplan.testing.platform import free_port
+from groundplan.testing.servers import free_port
 from tests.net.peer import Peer, drip, hang, hang_up, status
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-import shop
 from groundplan.app import Context
 from groundplan.app.application import Assembly
 from groundplan.app.calls import Calls
@@ -23,7 +22,6 @@ from groundplan.core.errors import Unauthenticated
 from groundplan.data.cache.memory import MemoryCache
 from groundplan.data.cache.read_through import Cache
 from groundplan.data.database.database import Database
-from groundplan.data.database.migrate import PLATFORM, History, upgrade
 from groundplan.data.database.sql import Sql
 from groundplan.data.objects.folder import FolderStore
 from groundplan.data.objects.port import Objects
@@ -42,8 +40,7 @@ from groundplan.testing.postgres import DatabaseUrls
 from groundplan.wiring import search_in
 from shop.app import app
 from shop.catalog import INDEX, Product, document_of
-
-HISTORY = History("shop", Path(shop.__file__).parent / "migrations", "app_version")
+from tests.databases import opened
 
 
 class FakeGateway:
@@ -173,14 +170,16 @@ class Stores:
 
 
 @pytest.fixture
-async def database(engine_urls: DatabaseUrls) -> AsyncIterator[Database]:
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is turned away for want of a connection because the machine is busy."""
+    monkeypatch.setattr("groundplan.data.database.database.PATIENCE_SECONDS", 60.0)
+
+
+@pytest.fixture
+async def database(shop_urls: DatabaseUrls) -> AsyncIterator[Database]:
     """Migrated and empty, once on each engine, used as the application's role."""
-    role = engine_urls.app.partition("://")[2].partition(":")[0] if engine_urls.app != engine_urls.owner else None
-    await upgrade(engine_urls.owner, [PLATFORM, HISTORY], app_role=role)
-    database = Database(engine_urls.app)
-    await database.open()
-    yield database
-    await database.close()
+    async with opened(shop_urls.app) as database:
+        yield database
 
 
 @pytest.fixture

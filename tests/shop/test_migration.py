@@ -12,14 +12,14 @@ from groundplan.testing.postgres import DatabaseUrls
 from shop.catalog import BasketLine, Product
 from shop.orders import Order, OrderLine, Receipt
 from shop.reports.models import Report
-from tests.shop.conftest import HISTORY
+from tests.databases import SHOP
 
 pytestmark = pytest.mark.anyio
 MODELS: tuple[type[TenantScoped], ...] = (Product, BasketLine, Order, OrderLine, Receipt, Report)
 
 
 async def test_the_tables_are_those_of_the_models(engine_urls: DatabaseUrls) -> None:
-    await upgrade(engine_urls.owner, [PLATFORM, HISTORY])
+    await upgrade(engine_urls.owner, [PLATFORM, SHOP])
     for model in MODELS:
         table: Table = model.__table__  # type: ignore[attr-defined]
         described = {
@@ -31,10 +31,10 @@ async def test_the_tables_are_those_of_the_models(engine_urls: DatabaseUrls) -> 
 
 
 async def test_the_migration_can_be_taken_back(engine_urls: DatabaseUrls) -> None:
-    await upgrade(engine_urls.owner, [PLATFORM, HISTORY])
-    assert await downgrade(engine_urls.owner, HISTORY) == ["shop: 0002 -> 0001"]
-    assert await downgrade(engine_urls.owner, HISTORY) == ["shop: 0001 -> base"]
-    assert await upgrade(engine_urls.owner, [PLATFORM, HISTORY]) == ["shop: nothing -> 0002"]
+    await upgrade(engine_urls.owner, [PLATFORM, SHOP])
+    assert await downgrade(engine_urls.owner, SHOP) == ["shop: 0002 -> 0001"]
+    assert await downgrade(engine_urls.owner, SHOP) == ["shop: 0001 -> base"]
+    assert await upgrade(engine_urls.owner, [PLATFORM, SHOP]) == ["shop: nothing -> 0002"]
 
 
 async def _found(url: str, table: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ async def test_an_order_that_cannot_be_filled_changes_nothing(stores: Stores) ->
         assert not await stores.rows(f"SELECT * FROM {table}"), table
 
 
-async def test_concurrent_orders_sell_exactly_what_there_is(stores: Stores) -> None:
+async def test_concurrent_orders_sell_exactly_what_there_is(patient: None, stores: Stores) -> None:
     last = await stores.product("Last ones", stock=10)
     other = await stores.product("Plenty", stock=1_000)
     orders = [place(stores, *((last, 1), (other, 1))[:: 1 if n % 2 else -1]) for n in range(40)]

@@ -30,8 +30,8 @@ FIRST = UUID(int=0)
 
 
 @pytest.fixture
-async def house(engine_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[AppInTest]:
-    async with app_in_test(app, tmp_path, owner_url=engine_urls.owner, DATABASE_URL=engine_urls.app) as house:
+async def house(shop_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[AppInTest]:
+    async with app_in_test(app, tmp_path, owner_url=shop_urls.owner, DATABASE_URL=shop_urls.app) as house:
         yield house
 
 
@@ -170,9 +170,9 @@ async def test_a_rebuild_does_not_overwrite_a_change_that_comes_meanwhile(house:
 
 
 async def test_nothing_is_lost_where_products_change_while_it_is_made_anew(
-    engine_urls: DatabaseUrls, tmp_path: Path
+    patient: None, shop_urls: DatabaseUrls, tmp_path: Path
 ) -> None:
-    async with running(app, tmp_path, owner_url=engine_urls.owner, DATABASE_URL=engine_urls.app) as house:
+    async with running(app, tmp_path, owner_url=shop_urls.owner, DATABASE_URL=shop_urls.app) as house:
         ids = await stock_up(house, 2 * BATCH + 50)
         await as_(house, "staff").api(rebuild_search_index)
         for number, product_id in enumerate(ids[::9]):

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def house(engine_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[AppInTest]:
-    async with app_in_test(app, tmp_path, owner_url=engine_urls.owner, DATABASE_URL=engine_urls.app) as house:
+async def house(shop_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[AppInTest]:
+    async with app_in_test(app, tmp_path, owner_url=shop_urls.owner, DATABASE_URL=shop_urls.app) as house:
         yield house
 
 

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 from groundplan.console.telemetry.queries import TelemetryQueries
 from groundplan.console.telemetry.store import TelemetryStore
-from groundplan.testing.platform import free_port
 from groundplan.testing.postgres import PostgresServer
+from groundplan.testing.servers import free_port
 from tests.system.conftest import Roles
 from tests.system.database import ask
 from tests.system.shopper import Shopper, wait_for

@@ -33,7 +33,7 @@ def test_a_receipt_survives_the_death_of_the_process(
     wait_for(lambda: "Receipt sent" in shopper.browser.get(order).text and _mails(project))
     wait_for(lambda: ask(environment, "SELECT COUNT(*) AS n FROM receipts", url=superuser)[0].n == 1)
     assert len(_mails(project)) == 1
-    assert ask(environment, "SELECT COUNT(*) AS n FROM deliveries", url=superuser)[0].n == 0
+    wait_for(lambda: ask(environment, "SELECT COUNT(*) AS n FROM deliveries", url=superuser)[0].n == 0)
 
 
 def test_a_worker_killed_between_mail_and_commit_sends_one_mail(

@@ -57,8 +57,8 @@ def house() -> House:
 
 
 @pytest.fixture
-def urls(engine_urls: DatabaseUrls) -> DatabaseUrls:
-    return engine_urls
+def urls(migrated_urls: DatabaseUrls) -> DatabaseUrls:
+    return migrated_urls
 
 
 @asynccontextmanager

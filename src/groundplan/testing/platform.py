@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,18 +12,13 @@ from typing import Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from groundplan.testing.servers import free_port
+
 START_SECONDS = 30.0
 
 
 class PlatformFailed(RuntimeError):
     """The process did not get ready; the message holds its last lines."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class PlatformProcess:

@@ -5,6 +5,7 @@ survival do. It ends with the process that started it, however that one ends.
 """
 
 import importlib.util
+import os
 import random
 import shutil
 import signal
@@ -20,6 +21,7 @@ from typing import ClassVar, Self
 from groundplan.testing.account import Account
 
 STOP_SECONDS = 20.0
+PORTS = range(15_000, 30_000)
 
 _SERVE = """
 exec 3<&0 0</dev/null
@@ -230,9 +232,14 @@ class ValkeyServer(Server):
 
 
 def free_port() -> int:
-    """A free port below those that outgoing connections get: nothing takes it while its server is stopped."""
+    """A free port below those that outgoing connections get: nothing takes it while its server is stopped.
+
+    Test processes that pytest-xdist runs side by side choose among different ones.
+    """
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    ports = PORTS[int(worker.removeprefix("gw")) :: int(workers)]
     while True:
-        port = random.randrange(15_000, 30_000)
+        port = random.choice(ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -10,29 +10,15 @@ from sqlalchemy.orm import aliased, selectinload
 
 from groundplan.core.errors import Misuse, TenantMissing
 from groundplan.data.database.database import Database
-from groundplan.data.database.migrate import PLATFORM, History
 from groundplan.data.database.sql import Sql
 from groundplan.testing.postgres import DatabaseUrls, PostgresServer
 from shop.catalog import Product
 from shop.orders import Order, OrderLine
-from tests.databases import ENGINES, Templates, copy_of, make_templates, opened
+from tests.databases import Templates, copy_of, opened
 
 pytestmark = pytest.mark.anyio
 
-SHOP = History("shop", Path(__file__).parents[3] / "src" / "shop" / "migrations", "app_version")
 MINE, OTHERS = uuid4(), uuid4()
-
-
-@pytest.fixture(scope="module")
-def shop_templates(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return make_templates(tmp_path_factory.mktemp("shop"), postgres, [PLATFORM, SHOP])
-
-
-@pytest.fixture(params=ENGINES)
-def urls(
-    request: pytest.FixtureRequest, shop_templates: Templates, tmp_path: Path, postgres: PostgresServer
-) -> DatabaseUrls:
-    return copy_of(request.param, shop_templates, tmp_path, postgres)
 
 
 def _product(tenant_id: UUID | None, title: str) -> Product:
@@ -52,8 +38,8 @@ def _product(tenant_id: UUID | None, title: str) -> Product:
 
 
 @pytest.fixture
-async def stocked(urls: DatabaseUrls) -> AsyncIterator[Database]:
-    async with opened(urls.app) as database:
+async def stocked(shop_urls: DatabaseUrls) -> AsyncIterator[Database]:
+    async with opened(shop_urls.app) as database:
         for tenant_id, title in ((MINE, "mine"), (OTHERS, "theirs")):
             async with database.transaction(tenant_id) as transaction:
                 transaction.session.add(_product(None, title))
@@ -132,8 +118,8 @@ async def test_a_reader_does_not_write(stocked: Database) -> None:
     await reader.release()
 
 
-async def test_a_released_reader_reads_again(urls: DatabaseUrls) -> None:
-    async with opened(urls.app, pool_size=1) as database:
+async def test_a_released_reader_reads_again(shop_urls: DatabaseUrls) -> None:
+    async with opened(shop_urls.app, pool_size=1) as database:
         one, other = database.reader(MINE), database.reader(OTHERS)
         for _ in range(3):
             for reader in (one, other):

@@ -16,7 +16,7 @@ from groundplan.integrations.payments.port import Charge, PaymentEvent
 from groundplan.integrations.payments.sandbox import PAGE_SECONDS, SandboxGateway
 from groundplan.integrations.payments.sandbox_pages import sandbox_routes
 from groundplan.testing.clock import ManualClock
-from groundplan.testing.platform import free_port
+from groundplan.testing.servers import free_port
 from tests.net.peer import Peer, hang_up, status
 
 pytestmark = pytest.mark.anyio
