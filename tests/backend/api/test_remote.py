@@ -10,7 +10,7 @@ from groundplan.app.context import Context
 from groundplan.app.feature import Feature
 from groundplan.app.route import Route, build
 from groundplan.backend.api.remote import RemoteApi
-from groundplan.core.errors import Conflict, OutsideCallFailed, Unavailable
+from groundplan.core.errors import Conflict, OutsideCallFailed, RateLimited, Unavailable
 from groundplan.net.client import Outbound
 from groundplan.security.assertion import Assertions
 from groundplan.security.principal import Tenant
@@ -85,3 +85,14 @@ async def test_one_broken_route_does_not_cut_off_the_others(api: Peer, remote: R
     api.answer = status(409, b'{"code": "Conflict", "detail": "taken"}')
     with pytest.raises(Conflict, match="taken"):
         await remote(caller, write, {})
+
+
+async def test_a_caller_who_asks_too_often_is_told_when_to_come_again(
+    api: Peer, remote: RemoteApi, caller: Context
+) -> None:
+    read, _ = routes()
+    api.answer = status(429, b'{"code": "RateLimited", "detail": "too often"}', b"retry-after: 1")
+    with pytest.raises(RateLimited, match="too often") as refused:
+        await remote(caller, read, {})
+    assert refused.value.retry_after == 1
+    assert len(api.received) == 1
