@@ -1,4 +1,4 @@
-"""Stored overrides: they win over FEATURE_FLAGS for every tenant and user, in every process within a second or so."""
+"""Stored overrides: they win over FEATURE_FLAGS for every tenant and user, in every process within a second at most."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,6 +13,8 @@ from groundplan.data.database.uow import Transaction
 
 FlagValue = bool | str | int | float
 _REFRESH_SECONDS = 1.0
+"""Where a notice of a change was lost."""
+_CHANGED_CHANNEL = "groundplan_flags"
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,7 @@ class Overrides:
         self._current: Mapping[str, Override] = {}
         self._read_at = -_REFRESH_SECONDS
         self._changes = 0
+        self._listens = False
 
     def get(self, name: str) -> FlagValue | None:
         override = self._current.get(name)
@@ -41,7 +44,10 @@ class Overrides:
         return sorted(self._current.values(), key=lambda override: override.name)
 
     async def refresh(self) -> None:
-        """Reads what other processes have set, once a second at most."""
+        """Reads what other processes have set: after their notice, and once a second."""
+        if not self._listens:
+            self._listens = True
+            await self._database.listen(_CHANGED_CHANNEL, self._outdate)
         if self._clock.monotonic() - self._read_at < _REFRESH_SECONDS:
             return
         self._read_at = self._clock.monotonic()
@@ -58,15 +64,20 @@ class Overrides:
         encoded = msgspec.json.encode(value).decode()
         await transaction.execute(_SET, name=name, value=encoded, set_by=by, set_at=override.set_at)
         transaction.after_commit(lambda: self._keep({**self._current, name: override}))
+        transaction.after_commit(lambda: self._database.wake(_CHANGED_CHANNEL))
 
     async def clear(self, transaction: Transaction, name: str) -> None:
         """Back to what FEATURE_FLAGS says, here once the transaction has committed."""
         await transaction.execute(_CLEAR, name=name)
         transaction.after_commit(lambda: self._keep({n: o for n, o in self._current.items() if n != name}))
+        transaction.after_commit(lambda: self._database.wake(_CHANGED_CHANNEL))
 
     def _keep(self, current: Mapping[str, Override]) -> None:
         self._current = current
         self._changes += 1
+
+    def _outdate(self) -> None:
+        self._read_at = -_REFRESH_SECONDS
 
 
 def _override(row: Row) -> Override | None:
