@@ -10,7 +10,6 @@ Header = tuple[bytes, bytes]
 _TYPES = {
     MediaType.JSON: (b"content-type", b"application/json"),
     MediaType.HTML: (b"content-type", b"text/html; charset=utf-8"),
-    MediaType.TEXT: (b"content-type", b"text/plain; charset=utf-8"),
 }
 _WITHOUT_BODY = (204, 304)
 

@@ -8,7 +8,7 @@ import msgspec
 from groundplan.core.clock import Clock
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
-from groundplan.data.database.sql import Row, Sql
+from groundplan.data.database.sql import Row, Sql, checked_text
 from groundplan.data.database.uow import Transaction
 from groundplan.messaging.handlers import Handler, Handlers, subscription_rows
 from groundplan.messaging.message import Envelope, Event, Job, encode, message_name
@@ -82,7 +82,7 @@ class Outbox:
 
     async def _publish_in_steps(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
         """SQLite has no data-modifying WITH: log, look up who subscribes, deliver."""
-        await transaction.execute_many(_INSERT_EVENT, [common | _columns(e) for e in events])
+        await transaction.execute_many(_LOG, [common | _columns(e) for e in events])
         subscriptions = await self._subscriptions(transaction)
         rows = [
             common
@@ -116,6 +116,7 @@ class Draft:
         self._items: list[_Item] = []
 
     def publish(self, event: Event, *, partition_key: str | None = None) -> UUID:
+        """Raises Invalid for a key that is no text for a database."""
         return self._add(event, partition_key, None, 0.0)
 
     def enqueue(self, job: Job, *, delay: float = 0.0, partition_key: str | None = None) -> UUID:
@@ -132,6 +133,8 @@ class Draft:
     def _add(self, message: Event | Job, key: str | None, handler: Handler | None, delay: float) -> UUID:
         kind = type(message)
         payload = encode(message)
+        if key is not None:
+            checked_text(key)
         unique = handler.unique if handler else None
         unique_key = None if unique is None else unique.key(message) if unique.key else payload
         item = _Item(uuid7(), message_name(kind), kind.version, payload, key, handler, delay, unique_key)
@@ -188,12 +191,6 @@ _SUBSCRIBE = Sql("""
         priority = excluded.priority, direct = excluded.direct
 """)
 
-_INSERT_EVENT = Sql("""
-    INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at,
-        payload)
-    VALUES (:id, :name, :version, :tenant_id, :user_id, :request_id, :traceparent, :partition_key, :at, :payload)
-""")
-
 _INSERT_DELIVERY = Sql("""
     INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, direct, state, run_at,
         attempt, crashes, partition_key, unique_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
@@ -212,13 +209,16 @@ _CLAIM_KEY = Sql("""
 _MESSAGES = """jsonb_to_recordset(CAST(:messages AS jsonb)) AS m(id uuid, name text, version integer, tenant_id uuid,
     user_id uuid, request_id text, traceparent text, partition_key text, at timestamptz, payload jsonb)"""
 
+_LOG_COLUMNS = """INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key,
+    occurred_at, payload)"""
+
 _LOG = Sql(
-    postgresql=f"""
-    INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at,
-        payload)
+    postgresql=f"""{_LOG_COLUMNS}
     SELECT id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, at, payload FROM {_MESSAGES}
     """,
-    sqlite="SELECT 1",
+    sqlite=f"""{_LOG_COLUMNS}
+    VALUES (:id, :name, :version, :tenant_id, :user_id, :request_id, :traceparent, :partition_key, :at, :payload)
+    """,
 )
 
 _DELIVER = Sql(
@@ -229,6 +229,5 @@ _DELIVER = Sql(
         CASE WHEN m.partition_key IS NULL THEN s.direct ELSE 1 END, 'ready', NOW, 0, 0,
         m.partition_key, m.tenant_id, m.user_id, m.request_id, m.traceparent, m.at, m.payload
     FROM {_MESSAGES} JOIN subscriptions s ON s.event_name = m.name
-    """,
-    sqlite="SELECT 1",
+    """
 )

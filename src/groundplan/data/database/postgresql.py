@@ -90,7 +90,7 @@ class PostgresqlLink:
         parts = [await self._execution(last), "COMMIT"]
         if following is not None:
             parts.append(_begin(following.tenant_id))
-        with measured(f"{last[0].sql.name}; COMMIT" if len(last) == 1 else "last steps; COMMIT"):
+        with measured(f"{', '.join(step.sql.name for step in last)}; COMMIT"):
             await self._send(parts, last)
         self._ahead = following
 

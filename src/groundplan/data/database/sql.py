@@ -38,7 +38,7 @@ class Sql:
         self._compiled = {"postgresql": _numbered(postgresql or text), "sqlite": _marked(sqlite or text)}
         self.reads = (sqlite or text).lstrip()[:6].upper() == "SELECT"
         """Whether a reading connection will do."""
-        self.name = short_name(sqlite or text)
+        self.name = short_name(sqlite or text or postgresql)
         self._row: Any = None
 
     def bind(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
