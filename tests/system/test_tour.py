@@ -15,6 +15,8 @@ from tests.system.shopper import PASSWORD
 # Where to leave pictures of the pages on the way; nowhere unless asked for.
 PICTURES = os.environ.get("TOUR_PICTURES")
 LONG = 20_000
+KNOWN_EVERYWHERE = 1_100
+"""Milliseconds: a process asks for what others have switched if it last did a second ago."""
 
 
 async def _picture(page: Page, name: str) -> None:
@@ -58,7 +60,9 @@ async def _receipt_arrives(page: Page) -> None:
 
 async def _switch(operator: Page, name: str) -> None:
     await operator.goto("/console/faults")
-    await operator.get_by_role("button", name=re.compile(f"^{name}")).first.click()
+    async with operator.expect_response(lambda answer: answer.request.method == "POST"):
+        await operator.get_by_role("button", name=re.compile(f"^{name}")).first.click()
+    await operator.wait_for_timeout(KNOWN_EVERYWHERE)
 
 
 async def _tour(browser: Browser, url: str) -> Page:
