@@ -201,7 +201,9 @@ def _insert(connection: sqlite3.Connection, table: str, records: list[tuple[Any,
 
 def _bound(value: Any) -> Any:
     """Whatever SQLite does not know is JSON text."""
-    return value if isinstance(value, str | int | float) else msgspec.json.encode(value, enc_hook=str).decode()
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return msgspec.json.encode(value, enc_hook=str).decode()
 
 
 def _begin(connection: sqlite3.Connection) -> None:
