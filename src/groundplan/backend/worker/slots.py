@@ -1,6 +1,7 @@
 """The slots of a worker: each runs one delivery after another."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -36,7 +37,9 @@ class Slots:
         self._handlers = handlers
         self._ended = ended
         self._log = log
-        self._waiting: asyncio.Queue[Held] = asyncio.Queue()
+        self._waiting: deque[Held] = deque()
+        self._idle: list[asyncio.Future[None]] = []
+        self._roused = 0
         self._held: set[Held] = set()
         self._stopping = False
         self._reserved = 0
@@ -59,7 +62,8 @@ class Slots:
     def put(self, delivery: Delivery, source: Source) -> None:
         held = Held(delivery, source)
         self._held.add(held)
-        self._waiting.put_nowait(held)
+        self._waiting.append(held)
+        self._rouse()
 
     def held_from(self, source: Source) -> list[Held]:
         return [held for held in self._held if held.source is source]
@@ -107,13 +111,34 @@ class Slots:
         self._change.clear()
         await self._change.wait()
 
+    async def _next(self) -> Held:
+        while not self._waiting:
+            idle = asyncio.get_running_loop().create_future()
+            self._idle.append(idle)
+            try:
+                await idle
+            finally:
+                if not idle.cancelled():
+                    self._roused -= 1
+        held = self._waiting.popleft()
+        self._rouse()
+        return held
+
+    def _rouse(self) -> None:
+        """Two slots at a time, each of which rouses two more: a handler that never waits leaves its slot the rest."""
+        while self._idle and self._roused < min(2, len(self._waiting)):
+            idle = self._idle.pop()
+            if not idle.done():
+                idle.set_result(None)
+                self._roused += 1
+
     async def _slot(self, runner: Runner) -> None:
         here = asyncio.current_task()
         if here is None:  # it was made by create_task
             raise AssertionError
         turn = 0
         while not self._stopping:  # a handler's deadline may have taken the place of the word to stop
-            held = await self._waiting.get()
+            held = await self._next()
             held.task = here
             delivery = held.delivery
             again: float | None = None
