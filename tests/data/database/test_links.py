@@ -101,6 +101,9 @@ class _Fake:
 
     is_sound, is_ahead, is_gone = True, False, False
 
+    async def rollback(self) -> None:
+        self.is_sound, self.is_ahead = not self.is_gone, False
+
     def discard(self) -> None:
         self.is_gone = True
 
@@ -147,7 +150,7 @@ async def test_it_foresees_who_follows() -> None:
     assert await waiting[2] is lent[0]
 
 
-async def test_one_that_has_begun_for_somebody_who_is_gone_is_given_up() -> None:
+async def test_one_that_has_begun_for_somebody_who_is_gone_is_rolled_back_first() -> None:
     links, (link,) = await _lent(1, 5.0)
     waiting = asyncio.create_task(links.take(uuid4()))
     await asyncio.sleep(0)
@@ -156,5 +159,13 @@ async def test_one_that_has_begun_for_somebody_who_is_gone_is_given_up() -> None
     await asyncio.gather(waiting, return_exceptions=True)
     link.is_sound, link.is_ahead = False, True
     links.give(link)
-    assert link.is_gone
+    assert await links.take() is link
+    assert link.is_sound
+    assert not link.is_ahead
+
+
+async def test_one_that_cannot_be_rolled_back_is_given_up() -> None:
+    links, (link,) = await _lent(1, 5.0)
+    link.is_sound, link.is_ahead, link.is_gone = False, True, True
+    links.give(link)
     assert await links.take() is not link

@@ -28,6 +28,7 @@ class Links:
         """In the order in which they came; where one waits, all links are lent."""
         self._foreseen = 0
         self._watch: asyncio.TimerHandle | None = None
+        self._undoing: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> float:
@@ -89,13 +90,21 @@ class Links:
             if not turn.done():
                 turn.set_result(link)
                 return
-        self._lent -= 1
-        if link is None:
+        if link is not None and link.is_ahead:  # it has begun for somebody who is gone, or has another by now
+            task = asyncio.ensure_future(self._undo(link))
+            self._undoing.add(task)
+            task.add_done_callback(self._undoing.discard)
             return
-        if link.is_sound:
+        self._lent -= 1
+        if link is not None:
             self._free.append(link)
-        else:  # it has begun for somebody who is gone
-            link.discard()
+
+    async def _undo(self, link: Link) -> None:
+        """Still counted as lent: a new connection in its place would cost a hundred times as much."""
+        try:
+            await link.rollback()
+        finally:
+            self.give(link)
 
     async def _turn(self, tenant_id: UUID | None) -> Link | None:
         loop = asyncio.get_running_loop()
