@@ -44,13 +44,16 @@ _UNLIMITED = ("/webhooks/", "/metrics")
 
 _ONCE = (b"host", b"authorization", b"idempotency-key", b"content-type", b"origin")
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_DOCUMENT = [
+    _NO_SNIFFING,
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 ]
-_API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+"""Of what a browser shows."""
+_DATA = [_NO_SNIFFING, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+"""Of what it does not: where one is led to it all the same, it may do nothing there."""
 _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
@@ -240,8 +243,11 @@ class Gate:
         )
 
     def _reply_headers(self, scope: Any, request: Request, context: RequestContext) -> list[tuple[bytes, bytes]]:
-        policy = _page_policy(scope["csp_nonce"]) if context.role == "web" else _API_POLICY
-        headers = [*_HEADERS, (b"x-request-id", context.request_id.encode()), (b"content-security-policy", policy)]
+        headers = [(b"x-request-id", context.request_id.encode())]
+        if context.role == "web":
+            headers += [*_DOCUMENT, (b"content-security-policy", _page_policy(scope["csp_nonce"]))]
+        else:
+            headers += _DATA
         if self._https:
             headers.append(_HSTS)
         if self._health.draining:

@@ -40,9 +40,10 @@ class Engine(MemoryCoordination):
     async def record(self, spent: Sequence[Spent]) -> list[Decision]:
         if self.is_away:
             raise Unavailable("The engine is away.")
-        self.told.append(list(spent))
         await asyncio.sleep(0)
-        return await super().record(spent)
+        decisions = await super().record(spent)
+        self.told.append(list(spent))
+        return decisions
 
 
 class Places:

@@ -148,10 +148,9 @@ class BrokerSource:
             raise
 
     async def release(self, held: Sequence[Delivery]) -> None:
-        try:
-            await self._broker.release(self._receipts(held))
-        finally:
-            self._forget(held)
+        receipts = self._receipts(held)
+        self._forget(held)  # before the broker hands it out again, perhaps to us
+        await self._broker.release(receipts)
 
     async def _is_ours(self, delivery: Delivery, received: Received) -> bool:
         """Whether it is to run here: it is not done, this release knows it, and it has killed no worker."""
