@@ -92,7 +92,7 @@ def test_secrets_in_attributes_are_hidden_and_the_rest_is_not() -> None:
 )
 def test_secrets_in_a_path_are_hidden_everywhere(template: str, path: str, shown: str) -> None:
     out, kept = StringIO(), Kept()
-    telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=0, access=AccessLines(out))
+    telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=1, access=AccessLines(out))
     telemetry.finish(RequestContext(), request(name=template, path=path))
     assert kept.request_records[0].path == shown
     assert kept.lines[0].event == f"GET {shown}"

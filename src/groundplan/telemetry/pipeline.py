@@ -113,8 +113,8 @@ class Telemetry:
         spans = [self._shown(span) for span in context.spans] if keep else []
         for sink in self._sinks:
             sink.requests((done,))
-            if done.kind != "handler" or done.error:
-                sink.logs((_line_of(done),))
+            if keep and (done.kind != "handler" or done.error):
+                sink.logs((_line_of(done),))  # beside the others of its trace
             if spans:
                 sink.spans(spans)
 
