@@ -1,5 +1,6 @@
 """Who is let in and who is turned away: an event loop in simulated time, and any order of events."""
 
+import asyncio
 import random
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from groundplan.backend.admission import PROBE_SECONDS, Admission, Limit, Priority, priority_of
+from groundplan.backend.admission import PROBE_SECONDS, Admission, Limit, priority_of
+from groundplan.backend.line import Priority
 from groundplan.telemetry import Metrics
 
 COST = 0.001
@@ -130,7 +132,7 @@ def test_the_last_to_go_are_webhooks_then_writes() -> None:
 
 def test_a_queue_at_the_database_is_a_sign_although_the_loop_is_free() -> None:
     waiting = 0.0
-    loop = Loop(waiting=lambda: waiting)
+    loop = Loop(waiting=lambda: waiting, reads=Limit(least=4, first=100))
     loop.load(0.5, 1)
     before = loop.admission.reads.value
     waiting = 0.5
@@ -226,3 +228,47 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
+
+
+class Door:
+    """Requests for one page, at an admission with room for one of them."""
+
+    def __init__(self, *, waiting: float) -> None:
+        room = Limit(least=1, first=1), Limit(least=1, first=1)
+        self.admission = Admission(Time(), Metrics(), Log(), lambda: waiting, reads=room[0], writes=room[1])
+        self.sent: list[dict[str, Any]] = []
+
+    async def ask(self) -> bool:
+        async def send(message: dict[str, Any]) -> None:
+            self.sent.append(message)
+
+        return await self.admission.begin({"method": "GET", "path": "/"}, send)
+
+
+@pytest.mark.anyio
+async def test_a_burst_waits_a_moment_where_nothing_behind_is_in_the_way() -> None:
+    door = Door(waiting=0.0)
+    assert all(await asyncio.gather(*(door.ask() for _ in range(200))))
+    assert (door.admission.in_flight, door.sent) == (200, [])
+
+
+@pytest.mark.anyio
+async def test_in_a_line_that_stands_nobody_waits_for_nothing() -> None:
+    door = Door(waiting=0.5)
+    assert await door.ask()
+    assert not any(await asyncio.gather(*(door.ask() for _ in range(50))))
+    assert [message["status"] for message in door.sent if "status" in message] == [503] * 50
+    assert door.admission.in_flight == 1
+
+
+@pytest.mark.anyio
+async def test_whoever_waits_is_next_and_whoever_has_gone_is_not_counted() -> None:
+    door = Door(waiting=0.5)
+    assert await door.ask()
+    gone, waits = asyncio.create_task(door.ask()), asyncio.create_task(door.ask())
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    door.admission.leave()
+    assert await waits
+    assert door.admission.in_flight == 1

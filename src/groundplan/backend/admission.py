@@ -7,39 +7,37 @@ process is taken for a queue. There are two queues: how late the event loop runs
 anybody looks at it, and the first in the queue for a database connection has stood there for a while. The duration of
 requests would not do, because a slow peer is no overload; nor would their number alone, because routes differ.
 
+Whoever finds no room waits. A burst is through in a moment: while there is no sign of congestion the limit doubles at
+each look, as in TCP's slow start. Where a line has stood for an interval and there are signs, it is no burst: then only
+who came within the target has a chance, and the others are turned away at once, before they have waited for nothing.
+
 Whoever is let in yields once before it begins. So all that have arrived are counted before any of them works, also
 where the work never yields by itself, as a read from SQLite.
 """
 
 import asyncio
 from collections.abc import Callable
-from enum import IntEnum
 from functools import partial
 from statistics import median_low
 from typing import Any
 
 from groundplan.backend.api.problem import MEDIA_TYPE, Problem, encode_problem
+from groundplan.backend.line import Line, Priority
 from groundplan.core.clock import Clock
 from groundplan.telemetry import Metrics
 
 LAG_SECONDS = 0.005
 """The event loop may be late by so much."""
-WAIT_SECONDS = 0.100
+WAIT_SECONDS = 0.010
 """A request may wait for a database connection for so long."""
+LINE_SECONDS = 1.0
+"""The most that anybody waits to be let in."""
+LINE_LENGTH = 2000
 INTERVAL_SECONDS = 0.1
 LEAST_LOOKS = 2
 """In an interval, or one pause of the whole process would be taken for a queue."""
 PROBE_SECONDS = 0.01
 LOG_SECONDS = 1.0
-
-
-class Priority(IntEnum):
-    """Who is turned away last comes first."""
-
-    CRITICAL = 0
-    """What others send once and we must not miss, and the operator's console: webhooks, /console, /metrics."""
-    WRITE = 1
-    READ = 2
 
 
 _CRITICAL_SHARE = 2.0
@@ -64,7 +62,7 @@ class Limit:
 
     def __init__(self, *, least: int, first: int, most: int = 2000, tolerance: float = 1.0) -> None:
         self.value = float(first)
-        self._least, self._most, self._tolerance = least, most, tolerance
+        self._least, self._first, self._most, self._tolerance = least, first, most, tolerance
 
     def adapt(self, delay: float, peak: int) -> None:
         """At the end of an interval: ``delay`` is 1 at the target, ``peak`` the most that were in flight."""
@@ -74,6 +72,11 @@ class Limit:
         elif peak >= self.value / 2:
             # Well below the target it doubles within a second, near it it feels its way.
             self.value = min(self._most, self.value * 1.1 if congestion < 0.5 else self.value + 1)
+        elif self.value > self._first:  # what nobody has used is not proven (RFC 7661)
+            self.value = max(self._first, self.value * 0.9)
+
+    def double(self) -> None:
+        self.value = min(self._most, self.value * 2)
 
 
 class Admission:
@@ -89,13 +92,14 @@ class Admission:
         reads: Limit | None = None,
         writes: Limit | None = None,
     ) -> None:
-        self.reads = reads or Limit(least=24, first=100)
-        self.writes = writes or Limit(least=48, first=300, tolerance=10)
+        self.reads = reads or Limit(least=16, first=32)
+        self.writes = writes or Limit(least=16, first=48, tolerance=2)
         self.in_flight = 0
         self._clock, self._log, self._waiting = clock, log, waiting
         self._bounds, self._room = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
         self._shed, self._shed_before, self._told = [0, 0, 0], [0, 0, 0], [0, 0, 0]
         self._counters = [metrics.shed.labels(priority.name.lower()) for priority in Priority]
+        self._line = Line(LINE_LENGTH)
         self._peak = 0
         self._lags: list[float] = []
         self._interval_ends, self._log_after = 0.0, 0.0
@@ -109,11 +113,10 @@ class Admission:
 
     def enter(self, priority: Priority) -> bool:
         """Whether it may begin. Who may is counted, until ``leave``."""
-        if self.in_flight >= self._bounds[priority]:
-            self._shed[priority] += 1
-            return False
-        self.rejoin()
-        return True
+        if self._let_in(priority):
+            return True
+        self._shed[priority] += 1
+        return False
 
     def rejoin(self) -> None:
         """Counts in, without a question, somebody who had left to wait for their client."""
@@ -123,6 +126,14 @@ class Admission:
 
     def leave(self) -> None:
         self.in_flight -= 1
+        if self._line:
+            self._line.call(self._let_in)
+
+    def _let_in(self, priority: Priority) -> bool:
+        if self.in_flight >= self._bounds[priority]:
+            return False
+        self.rejoin()
+        return True
 
     def observe(self, lag: float) -> None:
         """One look at the event loop, which ran a timer ``lag`` seconds late."""
@@ -150,6 +161,9 @@ class Admission:
             wider = self._room[priority] * (0.7 if crowded else 1.1)
             self._room[priority] = max(0.05, min(1.0, self._room[before], wider))
         self._shed_before = list(self._shed)
+        self._bind()
+
+    def _bind(self) -> None:
         self._bounds[Priority.CRITICAL] = self.writes.value * _CRITICAL_SHARE
         self._bounds[Priority.WRITE] = self.writes.value * self._room[Priority.WRITE]
         reads = self.reads.value * self._room[Priority.READ]
@@ -171,13 +185,37 @@ class Admission:
         path = scope["path"]
         if not self._probing:
             self._start_probing()
-        if self.enter(priority_of(scope["method"], path)):
+        priority = priority_of(scope["method"], path)
+        if self._let_in(priority):
             await asyncio.sleep(0)
             return True
+        if await self._waited(priority):
+            return True
+        self._shed[priority] += 1
         start, body = _REFUSALS[path.startswith(_PROBLEMS)][sum(self._shed) % len(_RETRY_AFTER)]
         await send(start)
         await send(body)
         return False
+
+    async def _waited(self, priority: Priority) -> bool:
+        """Whether it was let in."""
+        turn = self._line.join(priority, asyncio.get_running_loop().time())
+        try:
+            return turn is not None and await turn
+        except asyncio.CancelledError:
+            if turn is not None and not turn.cancelled() and turn.result():
+                self.leave()
+            raise
+
+    def _look_at_line(self, lag: float, now: float) -> None:
+        """A burst is let in as soon as it can be seen that nothing behind is in the way."""
+        if lag < LAG_SECONDS / 2 and not self._waiting():
+            self.reads.double()
+            self.writes.double()
+            self._bind()
+            self._line.call(self._let_in)
+        patience = LAG_SECONDS if self._line.stood(now) > INTERVAL_SECONDS else LINE_SECONDS
+        self._line.send_away(now - patience)
 
     def _start_probing(self) -> None:
         self._probing = True
@@ -191,8 +229,12 @@ class Admission:
 
     def _probe(self, loop: asyncio.AbstractEventLoop) -> None:
         """Goes on while there is something in flight, or to be told."""
-        self.observe(loop.time() - self._probe_due)
-        if self.in_flight or self._peak or self._shed != self._told:
+        now = loop.time()
+        lag = now - self._probe_due
+        self.observe(lag)
+        if self._line:
+            self._look_at_line(lag, now)
+        if self.in_flight or self._peak or self._line or self._shed != self._told:
             self._next_probe(loop)
         else:
             self._probing = False

@@ -1,0 +1,72 @@
+"""Those who wait to be let in: whoever matters most comes first, then whoever came first."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Priority(IntEnum):
+    """Who is turned away last comes first."""
+
+    CRITICAL = 0
+    """What others send once and we must not miss, and the operator's console: webhooks, /console, /metrics."""
+    WRITE = 1
+    READ = 2
+
+
+class _Turn(NamedTuple):
+    since: float
+    answer: asyncio.Future[bool]
+
+
+class Line:
+    """Times are seconds on any one clock. It holds ``most`` at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._turns: list[deque[_Turn]] = [deque() for _ in Priority]
+        self._length = 0
+        self._stands_since = 0.0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def stood(self, now: float) -> float:
+        """For how long somebody has waited without a break, whoever it was."""
+        return now - self._stands_since if self._length else 0.0
+
+    def join(self, priority: Priority, now: float) -> asyncio.Future[bool] | None:
+        """Whether one is let in, in the end; None where the line is full."""
+        if self._length >= self._most:
+            return None
+        if not self._length:
+            self._stands_since = now
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._turns[priority].append(_Turn(now, answer))
+        self._length += 1
+        return answer
+
+    def call(self, may: Callable[[Priority], bool]) -> None:
+        """Lets in whoever ``may`` begin, which counts them."""
+        for priority in Priority:
+            turns = self._turns[priority]
+            while turns:
+                if turns[0].answer.done():  # it has gone
+                    self._length -= 1
+                    turns.popleft()
+                elif may(priority):
+                    self._length -= 1
+                    turns.popleft().answer.set_result(True)
+                else:
+                    return
+
+    def send_away(self, before: float) -> None:
+        """Whoever came before then."""
+        for turns in self._turns:
+            while turns and (turns[0].since < before or turns[0].answer.done()):
+                self._length -= 1
+                answer = turns.popleft().answer
+                if not answer.done():
+                    answer.set_result(False)
