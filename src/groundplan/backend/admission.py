@@ -8,8 +8,8 @@ anybody looks at it, and the first in the queue for a database connection has st
 requests would not do, because a slow peer is no overload; nor would their number alone, because routes differ.
 
 Whoever finds no room waits. A burst is through in a moment: while there is no sign of congestion the limit doubles at
-each look, as in TCP's slow start. Where a line has stood for an interval and there are signs, it is no burst: then only
-who came within the target has a chance, and the others are turned away at once, before they have waited for nothing.
+each look, as in TCP's slow start. In the interval behind one with such a sign, or in which somebody was turned away, it
+is no burst, and nobody waits for nothing: whoever finds no room is turned away at once.
 
 Whoever is let in yields once before it begins. So all that have arrived are counted before any of them works, also
 where the work never yields by itself, as a read from SQLite.
@@ -28,7 +28,7 @@ from groundplan.telemetry import Metrics
 
 LAG_SECONDS = 0.005
 """The event loop may be late by so much."""
-WAIT_SECONDS = 0.010
+WAIT_SECONDS = 0.005
 """A request may wait for a database connection for so long."""
 LINE_SECONDS = 1.0
 """The most that anybody waits to be let in."""
@@ -93,13 +93,14 @@ class Admission:
         writes: Limit | None = None,
     ) -> None:
         self.reads = reads or Limit(least=16, first=32)
-        self.writes = writes or Limit(least=16, first=48, tolerance=2)
+        self.writes = writes or Limit(least=16, first=32, tolerance=2)
         self.in_flight = 0
         self._clock, self._log, self._waiting = clock, log, waiting
         self._bounds, self._room = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
         self._shed, self._shed_before, self._told = [0, 0, 0], [0, 0, 0], [0, 0, 0]
         self._counters = [metrics.shed.labels(priority.name.lower()) for priority in Priority]
         self._line = Line(LINE_LENGTH)
+        self._crowded = False
         self._peak = 0
         self._lags: list[float] = []
         self._interval_ends, self._log_after = 0.0, 0.0
@@ -147,6 +148,7 @@ class Admission:
         delay = max(median_low(self._lags) / LAG_SECONDS, self._waiting() / WAIT_SECONDS)
         self.reads.adapt(delay, self._peak)
         self.writes.adapt(delay, self._peak)
+        self._crowded = delay > 1 or self._shed != self._shed_before
         self._share_out()
         self._peak = self.in_flight
         self._lags.clear()
@@ -199,6 +201,8 @@ class Admission:
 
     async def _waited(self, priority: Priority) -> bool:
         """Whether it was let in."""
+        if self._crowded:
+            return False
         turn = self._line.join(priority, asyncio.get_running_loop().time())
         try:
             return turn is not None and await turn
@@ -209,13 +213,15 @@ class Admission:
 
     def _look_at_line(self, lag: float, now: float) -> None:
         """A burst is let in as soon as it can be seen that nothing behind is in the way."""
+        if self._crowded:
+            self._line.send_away(now)
+            return
         if lag < LAG_SECONDS / 2 and not self._waiting():
             self.reads.double()
             self.writes.double()
             self._bind()
             self._line.call(self._let_in)
-        patience = LAG_SECONDS if self._line.stood(now) > INTERVAL_SECONDS else LINE_SECONDS
-        self._line.send_away(now - patience)
+        self._line.send_away(now - LINE_SECONDS)
 
     def _start_probing(self) -> None:
         self._probing = True

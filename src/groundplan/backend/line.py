@@ -28,21 +28,14 @@ class Line:
         self._most = most
         self._turns: list[deque[_Turn]] = [deque() for _ in Priority]
         self._length = 0
-        self._stands_since = 0.0
 
     def __len__(self) -> int:
         return self._length
-
-    def stood(self, now: float) -> float:
-        """For how long somebody has waited without a break, whoever it was."""
-        return now - self._stands_since if self._length else 0.0
 
     def join(self, priority: Priority, now: float) -> asyncio.Future[bool] | None:
         """Whether one is let in, in the end; None where the line is full."""
         if self._length >= self._most:
             return None
-        if not self._length:
-            self._stands_since = now
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._turns[priority].append(_Turn(now, answer))
         self._length += 1
