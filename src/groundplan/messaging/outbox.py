@@ -64,7 +64,7 @@ class Outbox:
         jobs = [item for item in items if item.handler is not None and await self._is_new(transaction, item)]
         if jobs:
             await transaction.execute_many(_INSERT_DELIVERY, [_of_job(item, common) for item in jobs])
-        transaction.after_commit(lambda: self._database.wake(WAKE_CHANNEL))
+        transaction.after_commit(lambda: self._database.wake(WAKE_CHANNEL), certain=False)
 
     async def _is_new(self, transaction: Transaction, item: _Item) -> bool:
         """Whether an equal job was not enqueued within the period that its handler asks for."""

@@ -60,6 +60,7 @@ class Queue:
         self.outbox = Outbox(database, HANDLERS, SystemClock())
         self.deliveries = Deliveries(database)
         self.dead_letters = DeadLetters(database, HANDLERS)
+        self._claims: dict[float, Claims] = {}
 
     async def publish(self, count: int = 1, *, tenant_id: UUID | None = None) -> None:
         envelope = Envelope(tenant_id=tenant_id, user_id=None, request_id="r", traceparent="")
@@ -71,7 +72,8 @@ class Queue:
 
     async def claim(self, slots: int = 10, *, known: dict[str, int] = ONE, lease: float = 60) -> list[Delivery]:
         paused = await Queues(self.database, SystemClock()).paused()
-        return await Claims(self.database, lease=lease, worker="w").claim(known, slots, paused=paused)
+        claims = self._claims.setdefault(lease, Claims(self.database, lease=lease, worker="w"))
+        return await claims.claim(known, slots, paused=paused)
 
     async def claim_suspect(self, *, lease: float = 60) -> Delivery | None:
         return await Claims(self.database, lease=lease, worker="w").claim_suspect(ONE)
@@ -202,6 +204,25 @@ async def test_renewing_keeps_a_lease(queue: Queue) -> None:
     assert await queue.deliveries.reap() == []
     assert await queue.deliveries.acknowledge_batch([held]) == 1
     assert await queue.deliveries.renew([held], lease=60) == set()
+
+
+async def test_what_is_ready_again_before_the_place_of_the_last_claim_is_found(queue: Queue) -> None:
+    await queue.publish(6)
+    first = await queue.claim(2)
+    await queue.deliveries.release(first[:1])
+    assert {each.id for each in first[:1]} < {each.id for each in await queue.claim(10)}
+
+
+async def test_in_a_long_queue_what_matters_more_is_passed_over_for_a_moment_only(queue: Queue) -> None:
+    await queue.publish(500)
+    assert len(await queue.claim(1)) == 1
+    late = (await queue.claim(1))[0]
+    await queue.deliveries.release([late])
+    await queue.database.execute(Sql("UPDATE deliveries SET priority = -1 WHERE id = :id"), id=late.id)
+    for _ in range(400):
+        if (await queue.claim(1))[0].id == late.id:
+            return
+    pytest.fail("It was passed over as long as there was something else.")
 
 
 async def test_of_two_holdings_of_one_delivery_the_newer_is_renewed(queue: Queue) -> None:

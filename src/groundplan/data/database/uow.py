@@ -42,6 +42,7 @@ class Transaction:
         self._foresee = foresee
         self._before: list[BeforeCommit] = []
         self._after: list[AfterCommit] = []
+        self._is_certain = False
         self._last: list[Step] = []
         self.tenant_id = tenant_id
         self.session = LazySession(link.for_session, tenant_id, read_only=False)
@@ -70,9 +71,13 @@ class Transaction:
         """Runs after the session's flush, in the transaction; a failure rolls everything back."""
         self._before.append(act)
 
-    def after_commit(self, act: AfterCommit) -> None:
-        """Runs once the transaction has committed, never after a rollback."""
+    def after_commit(self, act: AfterCommit, *, certain: bool = True) -> None:
+        """Runs once the transaction has committed, never after a rollback.
+
+        What is not ``certain`` may be left out where the caller is cancelled during the commit; that costs less.
+        """
         self._after.append(act)
+        self._is_certain = self._is_certain or certain
 
     async def finish(self) -> None:
         """Flush, hooks, commit. A cancelled caller does not tear apart a commit that others are to be told of."""
@@ -87,7 +92,7 @@ class Transaction:
         tally.committing += 1
         try:
             commit = self._link.commit(self._last, self._foresee())
-            await (to_its_end(commit) if self._after else commit)
+            await (to_its_end(commit) if self._is_certain else commit)
         except BaseException:
             await self._link.rollback()  # no deadline may take the place of the reason meanwhile
             raise
