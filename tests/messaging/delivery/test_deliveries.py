@@ -214,12 +214,12 @@ async def test_what_is_ready_again_before_the_place_of_the_last_claim_is_found(q
 
 
 async def test_in_a_long_queue_what_matters_more_is_passed_over_for_a_moment_only(queue: Queue) -> None:
-    await queue.publish(500)
+    await queue.publish(2000)
     assert len(await queue.claim(1)) == 1
     late = (await queue.claim(1))[0]
     await queue.deliveries.release([late])
     await queue.database.execute(Sql("UPDATE deliveries SET priority = -1 WHERE id = :id"), id=late.id)
-    for _ in range(400):
+    for _ in range(1900):
         if (await queue.claim(1))[0].id == late.id:
             return
     pytest.fail("It was passed over as long as there was something else.")

@@ -14,7 +14,7 @@ from groundplan.data.database.sql import Row, Sql, as_instant, as_uuid
 from groundplan.messaging.handlers import Handler
 from groundplan.messaging.message import Delivery
 
-PLACE_SECONDS = 0.05
+PLACE_SECONDS = 0.2
 """For so long a claim may pass over what has become ready before the place where the last one ended."""
 SUSPECT_CRASHES = 2
 """Once may be a deployment. From here on a delivery runs alone, so that only the killer is found guilty."""
