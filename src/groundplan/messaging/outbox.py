@@ -8,7 +8,7 @@ import msgspec
 from groundplan.core.clock import Clock
 from groundplan.core.ids import uuid7
 from groundplan.data.database.database import Database
-from groundplan.data.database.sql import Row, Sql, checked_text
+from groundplan.data.database.sql import NEW_ID_SQLITE, Sql, checked_text
 from groundplan.data.database.uow import Transaction
 from groundplan.messaging.handlers import Handler, Handlers, subscription_rows
 from groundplan.messaging.message import Envelope, Event, Job, encode, message_name
@@ -81,26 +81,10 @@ class Outbox:
         transaction.end_with(_DELIVER, messages=messages)
 
     async def _publish_in_steps(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
-        """SQLite has no data-modifying WITH: log, look up who subscribes, deliver."""
-        await transaction.execute_many(_LOG, [common | _columns(e) for e in events])
-        subscriptions = await self._subscriptions(transaction)
-        rows = [
-            common
-            | _columns(e)
-            | {"id": uuid7(), "event_id": e.id, "kind": "event", "delay": 0.0, "unique_key": None}
-            | {"handler": s.handler, "queue": s.queue, "priority": s.priority}
-            | {"direct": int(bool(s.direct or e.partition_key))}
-            for e in events
-            for s in subscriptions.get(e.name, ())
-        ]
-        if rows:
-            await transaction.execute_many(_INSERT_DELIVERY, rows)
-
-    async def _subscriptions(self, transaction: Transaction) -> dict[str, list[Row]]:
-        found: dict[str, list[Row]] = {}
-        for row in await transaction.execute(_SUBSCRIPTIONS):
-            found.setdefault(row.event_name, []).append(row)
-        return found
+        """SQLite takes no JSON for this, and has no round trips to save."""
+        rows = [common | _columns(e) for e in events]
+        await transaction.execute_many(_LOG, rows)
+        await transaction.execute_many(_DELIVER, rows)
 
     def job_handler(self, job: Job) -> Handler:
         return self._handlers.for_job(type(job))
@@ -182,8 +166,6 @@ def _of_job(item: _Item, common: dict[str, Any]) -> dict[str, object]:
     )
 
 
-_SUBSCRIPTIONS = Sql("SELECT event_name, handler, version, queue, priority, direct FROM subscriptions")
-
 _SUBSCRIBE = Sql("""
     INSERT INTO subscriptions (event_name, handler, version, queue, priority, direct)
     VALUES (:event_name, :handler, :version, :queue, :priority, :direct)
@@ -221,13 +203,21 @@ _LOG = Sql(
     """,
 )
 
+_DELIVER_COLUMNS = """INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, direct,
+    state, run_at, attempt, crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at,
+    payload)"""
+
 _DELIVER = Sql(
-    postgresql=f"""
-    INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, direct, state, run_at,
-        attempt, crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at, payload)
+    postgresql=f"""{_DELIVER_COLUMNS}
     SELECT gen_random_uuid(), m.id, 'event', m.name, s.handler, m.version, s.queue, s.priority,
         CASE WHEN m.partition_key IS NULL THEN s.direct ELSE 1 END, 'ready', NOW, 0, 0,
         m.partition_key, m.tenant_id, m.user_id, m.request_id, m.traceparent, m.at, m.payload
     FROM {_MESSAGES} JOIN subscriptions s ON s.event_name = m.name
-    """
+    """,
+    sqlite=f"""{_DELIVER_COLUMNS}
+    SELECT {NEW_ID_SQLITE}(), :id, 'event', :name, s.handler, :version, s.queue, s.priority,
+        CASE WHEN :partition_key IS NULL THEN s.direct ELSE 1 END, 'ready', NOW, 0, 0,
+        :partition_key, :tenant_id, :user_id, :request_id, :traceparent, :at, :payload
+    FROM subscriptions s WHERE s.event_name = :name
+    """,
 )

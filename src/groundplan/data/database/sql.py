@@ -20,6 +20,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _SECONDS = re.compile(r"\bSECONDS\(:(\w+)\)")
 _NOW = re.compile(r"\bNOW\b")
+NEW_ID_SQLITE = "new_id"
+"""A function that our connections know, as PostgreSQL has one of its own."""
 NOW_SQLITE = "now_in_microseconds"
 """A function that our connections know: SQLite's own clock counts milliseconds, and much fits in one."""
 
@@ -45,8 +47,9 @@ class Sql:
         """The driver's text and its positional parameters. Raises KeyError for a value that is not given."""
         text, names = self._compiled[dialect]
         if dialect == "sqlite":
-            return text, tuple(_for_sqlite(values[name]) for name in names)
-        return text, tuple(_for_postgresql(values[name]) for name in names)
+            given = [values[name] for name in names]
+            return text, tuple([each if type(each) in _PLAIN else _for_sqlite(each) for each in given])
+        return text, tuple([_for_postgresql(values[name]) for name in names])
 
     def numbered_from(self, before: int) -> tuple[str, int]:
         """PostgreSQL's text as a part of one with ``before`` parameters before its own, and the number of those."""
@@ -110,6 +113,9 @@ def _quoted(value: Any) -> str:
 
 def _for_postgresql(value: Any) -> Any:
     return checked_text(value) if isinstance(value, str) else value
+
+
+_PLAIN = frozenset({int, float, bytes, type(None)})
 
 
 def _for_sqlite(value: Any) -> Any:

@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from groundplan.core.context import seconds_left
 from groundplan.core.errors import ConfigurationError
+from groundplan.core.ids import uuid7
 from groundplan.data.database.link import Next, Step, shared_with_session, to_its_end
-from groundplan.data.database.sql import NOW_SQLITE, Row, Sql
+from groundplan.data.database.sql import NEW_ID_SQLITE, NOW_SQLITE, Row, Sql
 from groundplan.data.database.statements import measured
 
 BUSY_SECONDS = 5.0
@@ -183,6 +184,7 @@ def creator(path: Path, *, read_only: bool) -> Callable[..., Any]:
             raw.execute(f"PRAGMA {pragma}")
         raw.set_progress_handler(_is_out_of_time, _STEPS_BETWEEN_LOOKS)
         raw.create_function(NOW_SQLITE, 0, lambda: time.time_ns() // 1000)
+        raw.create_function(NEW_ID_SQLITE, 0, lambda: str(uuid7()))
         if read_only:
             raw.execute("PRAGMA query_only=ON")
         return Connection(raw)
