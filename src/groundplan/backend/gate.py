@@ -94,9 +94,23 @@ class Gate:
             put_context(scope, None)
             await self._inner(scope, receive, send)
         elif await self._admission.begin(scope, send):
-            try:
-                await self._request(scope, receive, send)
-            finally:
+            await self._admitted(scope, receive, send)
+
+    async def _admitted(self, scope: Any, receive: Any, send: Any) -> None:
+        """It leaves as the end of its reply goes out: whoever has that may ask again before we have noted it all."""
+        inside = True
+
+        async def send_and_leave(message: Any) -> None:
+            nonlocal inside
+            if inside and message["type"] == "http.response.body" and not message.get("more_body"):
+                inside = False
+                self._admission.leave()
+            await send(message)
+
+        try:
+            await self._request(scope, receive, send_and_leave)
+        finally:
+            if inside:
                 self._admission.leave()
 
     async def _request(self, scope: Any, receive: Any, send: Any) -> None:
