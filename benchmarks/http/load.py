@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,6 +19,8 @@ from benchmarks.http.meter import Use
 from benchmarks.http.server import Server
 
 CONNECTIONS = 16
+SETTLE_SECONDS = 0.3
+"""Before each round: the one before it ends with a request of each connection unanswered, and they are still at work."""
 SCRIPT = Path(__file__).parent / "wrk" / "work.lua"
 _APT_UPDATE = ["apt-get", "update", "-q"]
 _APT_INSTALL = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "wrk"]
@@ -70,6 +73,7 @@ class Load:
 
     def sample(self, server: Server, work: Work, *, seconds: float, connections: int = CONNECTIONS) -> Sample:
         """Raises BenchmarkFailed if a single request is refused or lost: a fast error is no result."""
+        time.sleep(SETTLE_SECONDS)
         use = Use(server)
         counted = self._run(server, work, seconds, connections)
         spent, others = use.so_far()

@@ -92,8 +92,8 @@ class Admission:
         reads: Limit | None = None,
         writes: Limit | None = None,
     ) -> None:
-        self.reads = reads or Limit(least=32, first=32)
-        self.writes = writes or Limit(least=32, first=48, tolerance=2)
+        self.reads = reads or Limit(least=24, first=32)
+        self.writes = writes or Limit(least=24, first=48, tolerance=2)
         self.in_flight = 0
         self._clock, self._log, self._waiting = clock, log, waiting
         self._bounds, self._room = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
