@@ -20,7 +20,7 @@ from benchmarks.http.server import Server
 
 CONNECTIONS = 16
 SETTLE_SECONDS = 0.3
-"""Before each round: the one before it ends with a request of each connection unanswered, and they are still at work."""
+"""Before each round: the one before it ends with a request of each connection unanswered, still at work."""
 SCRIPT = Path(__file__).parent / "wrk" / "work.lua"
 _APT_UPDATE = ["apt-get", "update", "-q"]
 _APT_INSTALL = ["apt-get", "install", "-q", "-y", "--no-install-recommends", "wrk"]
