@@ -28,9 +28,8 @@ dev: $(BASE) ## Serve the shop and the console on APP_PORT (8080), with reload: 
 test: $(DEV) browser lint typecheck ## Run every check: lint, types, the laws of the house, all tests, the browser tour
 	@scripts/step "Tests" $(BIN)/pytest -m "not system_packages" --numprocesses auto --dist worksteal $(ARGS)
 
-test-all: $(DEV) rabbitmq ## Run the tests that `make test` leaves out: on what only system packages bring (RabbitMQ), and chaos in full
+test-all: $(DEV) rabbitmq ## Run the tests that `make test` leaves out: those on what only system packages bring (RabbitMQ)
 	@scripts/step "Tests on system packages" $(BIN)/pytest -m "system_packages and not chaos" $(ARGS)
-	@$(MAKE) --no-print-directory chaos SEEDS=$(or $(SEEDS),1)
 
 lint: $(DEV) ## Check style, formatting and the floors that rooms may import from
 	@scripts/step "Style" $(BIN)/ruff check .

@@ -43,7 +43,7 @@ def test_on_sqlite_a_clock_set_ahead_ends_leases_and_doubles_nothing(site: Site)
 def test_on_sqlite_a_clock_set_back_delays_what_waits_and_loses_nothing(site: Site) -> None:
     """What is leased is done at once and once; what waits is due when the clock is where it was."""
     worker = site.worker(slots=MESSAGES).until_ready()
-    at_work = len(site.producer.send(MESSAGES, jobs_only=True, seconds=2))
+    at_work = len(site.producer.send(MESSAGES, jobs_only=True, seconds=0.5))
     site.until(lambda: site.count("deliveries", "state = 'ready'") == 0)
     worker.send(signal.SIGUSR2)
     site.producer.send(MESSAGES, jobs_only=True)
