@@ -182,8 +182,13 @@ class Listener:
         import asyncpg
 
         while True:
+            connecting = asyncio.ensure_future(asyncpg.connect(self._dsn, timeout=5))
             try:
-                connection = await asyncpg.connect(self._dsn, timeout=5)
+                connection = await asyncio.shield(connecting)
+            except asyncio.CancelledError:  # the driver cannot be torn apart while it connects
+                with suppress(OSError, asyncpg.PostgresError, TimeoutError):
+                    await (await connecting).close(timeout=1)
+                raise
             except (OSError, asyncpg.PostgresError, TimeoutError):
                 await asyncio.sleep(_RECONNECT_SECONDS)
                 continue
