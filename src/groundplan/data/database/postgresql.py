@@ -163,7 +163,6 @@ class Listener:
     def __init__(self, url: URL) -> None:
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._heard: dict[str, list[Callable[[], None]]] = {}
-        self._connection: Any = None
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
@@ -182,7 +181,7 @@ class Listener:
         import asyncpg
 
         while True:
-            connecting = asyncio.ensure_future(asyncpg.connect(self._dsn, timeout=5))
+            connecting = asyncio.ensure_future(asyncpg.connect(self._dsn, timeout=CONNECT_SECONDS))
             try:
                 connection = await asyncio.shield(connecting)
             except asyncio.CancelledError:  # the driver cannot be torn apart while it connects
