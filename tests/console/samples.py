@@ -1,6 +1,7 @@
 """Requests and spans as telemetry keeps them, for tests of what the console makes of them."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from groundplan.console.telemetry.store import TelemetryStore
@@ -9,6 +10,8 @@ from groundplan.telemetry import Metrics, RequestRecord, SpanRecord, Telemetry
 
 START = 1_760_000_000_000_000
 SLOW_US = 300_000
+BETWEEN_US = 10_000
+"""A hundred requests a second."""
 
 
 def trace_id_of(number: int) -> str:
@@ -29,7 +32,7 @@ def request(number: int, **values: Any) -> RequestRecord:
         "status": 200,
         "tenant": "northside",
         "user": "",
-        "start_us": START + number,
+        "start_us": START + number * BETWEEN_US,
         "duration_us": 5_000,
         "wrote": False,
         "error": "",
@@ -73,3 +76,7 @@ class Recorder:
 
     def flush(self) -> None:
         assert self.store.flush()
+
+    def rows(self) -> int:
+        with closing(self.store.connect()) as connection:
+            return int(connection.execute("SELECT COUNT(*) FROM requests").fetchone()[0])

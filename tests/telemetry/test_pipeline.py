@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from groundplan.core.context import RequestContext, entered
 from groundplan.telemetry import AccessLines, Metrics, RequestRecord, Telemetry, record, span
-from groundplan.telemetry.pipeline import WRITES_A_SECOND
+from groundplan.telemetry.pipeline import OTHERS_A_SECOND, WRITES_A_SECOND
 from tests.telemetry.kept import START, Kept, request
 
 
@@ -51,16 +51,27 @@ def test_spans_are_kept_when_one_of_them_failed() -> None:
     assert len(finished(request(), span_error="TimeoutError: ").span_records) == 1
 
 
-def test_the_others_are_kept_by_sample_and_their_requests_always() -> None:
+def test_the_others_are_kept_by_sample_and_all_of_them_are_accounted_for() -> None:
     kept = Kept()
     telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=0.25)
     for number in range(2_000):
         with entered(RequestContext()) as context:
             with span("API", "get"):
                 pass
-            telemetry.finish(context, request(trace_id=spread(number), status=404, error="NotFound: no such order"))
-    assert len(kept.request_records) == 2_000
+            at = START + number * 500_000 // OTHERS_A_SECOND  # twice as many as are kept one by one
+            telemetry.finish(context, request(trace_id=spread(number), start_us=at, status=404, error="NotFound"))
     assert len(kept.span_records) == 500
+    assert 500 + 750 <= len(kept.request_records) <= 500 + 750 + OTHERS_A_SECOND
+    assert sum(each.stands_for for each in kept.request_records) in (1_999, 2_000)
+
+
+def test_a_request_stands_for_itself_where_there_are_few() -> None:
+    kept = Kept()
+    telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=0)
+    for number in range(2 * OTHERS_A_SECOND):
+        at = START + number * 1_000_000 // OTHERS_A_SECOND
+        telemetry.finish(RequestContext(), request(trace_id=spread(number), start_us=at))
+    assert [each.stands_for for each in kept.request_records] == [1] * 2 * OTHERS_A_SECOND
 
 
 def test_of_a_handler_outside_the_sample_only_the_count_is_kept() -> None:

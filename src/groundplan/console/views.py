@@ -52,6 +52,8 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     duration_us: int
     wrote: bool
     error: str
+    stands_for: int
+    """So many requests, of which the others were only counted."""
 
     @property
     def title(self) -> str:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from groundplan.telemetry.access import AccessLines
 
 WRITES_A_SECOND = 100
+OTHERS_A_SECOND = 100
+"""Requests whose spans are not kept: so many rows a second are enough for the console."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MOST_NAMES = 5_000
@@ -35,6 +37,8 @@ class RequestRecord(NamedTuple):
     duration_us: int
     wrote: bool
     error: str
+    stands_for: int = 1
+    """So many requests: this one, and those before it that were too many to be kept one by one."""
 
 
 class LogRecord(NamedTuple):
@@ -77,11 +81,14 @@ class Telemetry:
         self._slow_us = slow_ms * 1000
         self._sample = sample
         self._access = access
-        self._writes = _Ration(WRITES_A_SECOND)
+        self._writes, self._others = _Ration(WRITES_A_SECOND), _Ration(OTHERS_A_SECOND)
+        self._left_out = 0
         self._secret = _SecretNames()
 
     def finish(self, context: RequestContext, done: RequestRecord, *, keep: bool | None = None) -> None:
         """Hands over the request, and its spans where they are worth keeping. Secrets are hidden.
+
+        Of requests that are not worth it one may stand for many, and of handlers none is handed over.
 
         ``keep`` is what ``keeps`` said, where it was asked before.
         """
@@ -89,8 +96,14 @@ class Telemetry:
             done = done._replace(path=_without_secrets(done.name, done.path))
         if keep is None:
             keep = self.keeps(context, done)
-        if keep or done.kind != "handler":
-            self._hand_over(context, done, keep)
+        if keep:
+            self._hand_over(context, done)
+        elif done.kind != "handler":
+            self._left_out += 1
+            if self._others.take(done.start_us + done.duration_us):
+                counted, self._left_out = done._replace(stands_for=self._left_out), 0
+                for sink in self._sinks:
+                    sink.requests((counted,))
         self._count(done)
         if self._access is not None:
             self._access.write(done)
@@ -109,11 +122,11 @@ class Telemetry:
             or (done.wrote and (done.kind != "handler" or self._writes.take(done.start_us + done.duration_us)))
         )
 
-    def _hand_over(self, context: RequestContext, done: RequestRecord, keep: bool) -> None:
-        spans = [self._shown(span) for span in context.spans] if keep else []
+    def _hand_over(self, context: RequestContext, done: RequestRecord) -> None:
+        spans = [self._shown(span) for span in context.spans]
         for sink in self._sinks:
             sink.requests((done,))
-            if keep and (done.kind != "handler" or done.error):
+            if done.kind != "handler" or done.error:
                 sink.logs((_line_of(done),))  # beside the others of its trace
             if spans:
                 sink.spans(spans)

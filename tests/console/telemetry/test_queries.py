@@ -9,7 +9,7 @@ import pytest
 from groundplan.console.telemetry.queries import TelemetryQueries
 from groundplan.console.telemetry.store import TelemetryStore
 from groundplan.telemetry.pipeline import LogRecord
-from tests.console.samples import START, request, trace_id_of
+from tests.console.samples import BETWEEN_US, START, request, trace_id_of
 
 
 class Asked:
@@ -37,7 +37,7 @@ def asked(tmp_path: Path) -> Iterator[Asked]:
 def test_newest_first_and_older_ones_on_demand(asked: Asked) -> None:
     asked.store.requests([request(number, path=f"/{number}") for number in range(5)])
     assert asked.paths(limit=2) == ["/4", "/3"]
-    assert asked.paths(limit=9, before_us=START + 3) == ["/2", "/1", "/0"]
+    assert asked.paths(limit=9, before_us=START + 3 * BETWEEN_US) == ["/2", "/1", "/0"]
 
 
 def test_sections_are_left_out_whole_and_alone(asked: Asked) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from groundplan.console.telemetry import rates
 from groundplan.console.telemetry.rates import Rate, Rates, read
 from groundplan.console.telemetry.store import TelemetryStore
-from tests.console.samples import SLOW_US, START, Recorder, request
+from tests.console.samples import BETWEEN_US, SLOW_US, START, Recorder, request
 
 
 @pytest.fixture
@@ -77,10 +77,19 @@ def test_writes_and_handler_runs_stand_for_themselves(recorder: Recorder) -> Non
     assert (rate["Web", "API"].calls, rate["Worker", "Mail"].calls) == (100, 30)
 
 
+def test_of_many_at_once_one_stands_for_the_others(recorder: Recorder) -> None:
+    for number in range(2_000):
+        recorder.finish(request(number, start_us=START + number * 100))  # ten thousand a second
+    answer, rate = found(recorder)
+    assert recorder.rows() < 400
+    assert 1_900 <= answer.requests <= 2_000
+    assert rate["", "Web"].calls == answer.requests
+
+
 def test_what_was_before_is_left_out(recorder: Recorder) -> None:
     for number in range(10):
         recorder.finish(request(number, wrote=True))
-    answer, rate = found(recorder, START + 6)
+    answer, rate = found(recorder, START + 6 * BETWEEN_US)
     assert (answer.requests, rate["", "Web"].calls) == (4, 4)
 
 
@@ -91,7 +100,7 @@ def test_where_there_is_too_much_to_read_the_time_gets_shorter(
     for number in range(200):
         recorder.finish(request(number, wrote=True))
     answer, rate = found(recorder)
-    assert answer.since_us == START + 150
+    assert answer.since_us == START + 150 * BETWEEN_US
     assert (answer.requests, rate["", "Web"].calls) == (50, 50)
 
 

@@ -1,7 +1,8 @@
 """Who called whom lately, from the spans that were kept, weighed so that they stand for all.
 
 Of requests that failed, were slow or wrote, every span is kept; of the others a share, by chance. Counted as they
-are, failures would seem many times more frequent. The requests themselves are all kept, so they tell the weight.
+are, failures would seem many times more frequent. The requests themselves tell the weight: of those too, one may stand
+for many, and says so.
 Handlers stand for themselves; of those that only wrote a process keeps a hundred a second, and busier ones seem no
 busier.
 """
@@ -114,4 +115,7 @@ _RUNS = f"""
     SELECT s.span_id, {_BY_CHANCE}
     FROM spans s CROSS JOIN requests r ON r.trace_id = s.trace_id AND r.span_id = s.span_id WHERE s.start_us >= ?
 """
-_REQUESTS = f"SELECT COUNT(*), COALESCE(SUM({_BY_CHANCE}), 0) FROM requests r WHERE r.start_us >= ?"
+_REQUESTS = f"""
+    SELECT COALESCE(SUM(r.stands_for), 0), COALESCE(SUM(r.stands_for * ({_BY_CHANCE})), 0)
+    FROM requests r WHERE r.start_us >= ?
+"""

@@ -18,7 +18,8 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _COMPANIONS = ("", "-wal", "-shm")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (seq INTEGER PRIMARY KEY, request_id, trace_id, span_id, role, kind, method, name,
-    path, status INTEGER, tenant, user, start_us INTEGER, duration_us INTEGER, wrote INTEGER, error);
+    path, status INTEGER, tenant, user, start_us INTEGER, duration_us INTEGER, wrote INTEGER, error,
+    stands_for INTEGER);
 CREATE INDEX IF NOT EXISTS requests_trace ON requests (trace_id);
 CREATE INDEX IF NOT EXISTS requests_start ON requests (start_us);
 CREATE TABLE IF NOT EXISTS spans (seq INTEGER PRIMARY KEY, trace_id, span_id, parent_id, request_id, role, component,
