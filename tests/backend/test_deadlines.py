@@ -168,9 +168,7 @@ async def test_why_a_commit_failed_is_heard_however_long_its_rollback_takes(
             transaction.end_with(Sql("SELECT 1 AS one WHERE :whose = 'mine'"), LeaseLost("Not mine."), whose="theirs")
 
     monkeypatch.setattr(PostgresqlLink, "rollback", slowly)
-    task = asyncio.current_task()
-    assert task is not None
     async with opened(postgres_urls.app) as database:
         await database.ping()
-        with entered(RequestContext()), pytest.raises(LeaseLost):
-            await Deadlines().limit(task, seconds, work())
+        with entered(RequestContext()), pytest.raises(LeaseLost), Deadlines().within(seconds):
+            await work()

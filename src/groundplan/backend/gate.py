@@ -4,11 +4,10 @@ metrics.
 One pass instead of a stack of middlewares, because each of those costs as much as the work itself.
 """
 
-import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from groundplan.app.calls import Calls
@@ -20,13 +19,12 @@ from groundplan.app.route import template
 from groundplan.app.services import Services
 from groundplan.backend.addresses import ClientAddresses
 from groundplan.backend.admission import Admission
-from groundplan.backend.api.ratelimit import limit_headers
 from groundplan.backend.deadlines import TIMEOUT_HEADER, Deadlines
 from groundplan.backend.identity import ASSERTION_HEADER, Identity
-from groundplan.backend.limits import Body, check_size
+from groundplan.backend.limits import Body, check_size, too_slow
 from groundplan.backend.refusals import Refusals
+from groundplan.backend.reply_headers import ReplyHeaders
 from groundplan.backend.scope import context_if_any, put_context
-from groundplan.backend.shared import PRIVATE, control_of
 from groundplan.core.context import RequestContext, changed, current, entered, parse_traceparent
 from groundplan.core.errors import DeadlineExceeded, Invalid, NotFound
 from groundplan.core.ids import request_id, span_id, trace_id
@@ -44,17 +42,6 @@ _UNLIMITED = ("/webhooks/", "/metrics")
 
 _ONCE = (b"host", b"authorization", b"idempotency-key", b"content-type", b"origin")
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
-_DOCUMENT = [
-    _NO_SNIFFING,
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"x-frame-options", b"DENY"),
-]
-"""Of what a browser shows."""
-_DATA = [_NO_SNIFFING, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
-"""Of what it does not: where one is led to it all the same, it may do nothing there."""
-_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
 class Gate:
@@ -77,11 +64,12 @@ class Gate:
         self._telemetry = telemetry
         self._refusals = refusals
         self._admission = admission
-        self._deadlines, self._patience = Deadlines(), Deadlines()
+        body_seconds = services.settings.body_seconds
+        self._deadlines, self._patience = Deadlines(_late), Deadlines(lambda _: too_slow(body_seconds))
         self._limits: RequestLimits = services.registry[RequestLimits]
         self._addresses = ClientAddresses(services.settings.trusted_proxies)
-        self._health = services.registry[Health]
         self._https = services.settings.env in ("staging", "prod")
+        self._reply_headers = ReplyHeaders(services.registry[Health], https=self._https)
         self._plumbing = _PLUMBING if services.settings.env == "prod" else (*_PLUMBING, "/metrics")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -94,29 +82,11 @@ class Gate:
             put_context(scope, None)
             await self._inner(scope, receive, send)
         elif await self._admission.begin(scope, send):
-            await self._admitted(scope, receive, send)
-
-    async def _admitted(self, scope: Any, receive: Any, send: Any) -> None:
-        """It leaves as the end of its reply goes out: whoever has that may ask again before we have noted it all."""
-        inside = True
-
-        async def send_and_leave(message: Any) -> None:
-            nonlocal inside
-            if inside and message["type"] == "http.response.body" and not message.get("more_body"):
-                inside = False
-                self._admission.leave()
-            await send(message)
-
-        try:
-            await self._request(scope, receive, send_and_leave)
-        finally:
-            if inside:
-                self._admission.leave()
+            await self._request(scope, receive, send)
 
     async def _request(self, scope: Any, receive: Any, send: Any) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         request = self._request_of(scope, headers)
-        repeated = _repeated(scope["headers"]) if len(headers) < len(scope["headers"]) else ""
         is_page = not request.path.startswith(("/api/", "/webhooks/"))
         parent = parse_traceparent(headers.get("traceparent"))
         seconds = _seconds(headers.get(TIMEOUT_HEADER), self._services.settings.request_seconds)
@@ -132,44 +102,37 @@ class Gate:
             receive = Body(receive, self._admission, self._patience, self._services.settings.body_seconds)
         scope["csp_nonce"] = secrets.token_urlsafe(16) if is_page else ""
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
-        status = 0
+        status, at_work = 0, True
 
-        async def send_with_headers(message: Any) -> None:
-            nonlocal status
+        async def reply(message: Any) -> None:
+            nonlocal status, at_work
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = message | {"headers": [*message["headers"], *self._reply_headers(scope, request, context)]}
+                message = message | {"headers": [*message["headers"], *self._reply_headers.of(scope, request, context)]}
+            elif at_work and not message.get("more_body"):  # whoever has this may ask again before we have noted it all
+                at_work = False
+                self._admission.leave()
             await send(message)
 
-        with entered(context):
-            try:
-                if repeated:
-                    raise Invalid(f"The header {repeated} was sent more than once. Send it once.")
-                check_size(scope)
-                await self._in_time(seconds, self._answer(scope, request, receive, send_with_headers))
-            except Exception as raised:
-                if status:
-                    raise  # the reply has begun: too late for another
-                await self._refusals.reply(scope, raised)(scope, receive, send_with_headers)
-            duration_us = (time.perf_counter_ns() - started) // 1000
-            parent_id = parent[1] if parent else ""
-            self._report(scope, request, context_if_any(scope), parent_id, status, started_us, duration_us)
-
-    async def _in_time(self, seconds: float, work: Coroutine[Any, Any, None]) -> None:
-        """Raises DeadlineExceeded where the time is over; whatever the work had begun to write is rolled back."""
-        task: asyncio.Task[Any] | None = asyncio.current_task()
-        if task is None or seconds <= 0:
-            work.close()
-            raise DeadlineExceeded("There was no time left for this request when it came.")
-        due = self._services.clock.monotonic() + seconds
         try:
-            await self._deadlines.limit(task, seconds, work)
-        except TimeoutError as late:
-            if self._services.clock.monotonic() < due:
-                raise
-            raise DeadlineExceeded(
-                f"This took longer than {seconds:.3g} s. What it had begun to write was rolled back."
-            ) from late
+            with entered(context):
+                try:
+                    check_size(scope)
+                    if len(headers) < len(scope["headers"]):
+                        _refuse_repeated(scope["headers"])
+                    if seconds <= 0:
+                        raise DeadlineExceeded("There was no time left for this request when it came.")
+                    with self._deadlines.within(seconds):
+                        await self._answer(scope, request, receive, reply)
+                except Exception as raised:
+                    if status:
+                        raise  # the reply has begun: too late for another
+                    await self._refusals.reply(scope, raised)(scope, receive, reply)
+                duration_us = (time.perf_counter_ns() - started) // 1000
+                self._report(scope, request, parent[1] if parent else "", status, started_us, duration_us)
+        finally:
+            if at_work:
+                self._admission.leave()
 
     async def _answer(self, scope: Any, request: Request, receive: Any, send: Any) -> None:
         is_outside = not request.headers.get(ASSERTION_HEADER) and not request.path.startswith(_UNLIMITED)
@@ -188,14 +151,13 @@ class Gate:
         self,
         scope: Any,
         request: Request,
-        unit: Context | None,
         parent_id: str,
         status: int,
         started_us: int,
         duration_us: int,
     ) -> None:
         """The request's own span, its access line and its metrics."""
-        context = current() or RequestContext()
+        context, unit = current() or RequestContext(), context_if_any(scope)
         route = template(scope.get("path_template") or "unmatched")
         error = scope.get("groundplan_error", "")
         is_page = context.role == "web"
@@ -256,28 +218,13 @@ class Gate:
             secure_cookies=self._https,
         )
 
-    def _reply_headers(self, scope: Any, request: Request, context: RequestContext) -> list[tuple[bytes, bytes]]:
-        headers = [(b"x-request-id", context.request_id.encode())]
-        if context.role == "web":
-            headers += [*_DOCUMENT, (b"content-security-policy", _page_policy(scope["csp_nonce"]))]
-        else:
-            headers += _DATA
-        if self._https:
-            headers.append(_HSTS)
-        if self._health.draining:
-            headers.append((b"connection", b"close"))  # the next one is for another process
-        control = control_of(scope, request)
-        headers.append((b"cache-control", control))
-        if request.limits and control is PRIVATE:  # one caller's count is not for those who share a reply
-            headers += limit_headers(request.limits)
-        headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in request.set_cookies]
-        return headers
 
-
-def _repeated(headers: Sequence[tuple[bytes, bytes]]) -> str:
-    """The header that came more than once although two of it would mean two things; empty where none did."""
+def _refuse_repeated(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raises Invalid for a header that came more than once although two of it would mean two things."""
     seen = Counter(name.lower() for name, _ in headers)
-    return next((name.decode() for name in _ONCE if seen[name] > 1), "")
+    for name in _ONCE:
+        if seen[name] > 1:
+            raise Invalid(f"The header {name.decode()} was sent more than once. Send it once.")
 
 
 def _seconds(given: str | None, most: float) -> float:
@@ -285,6 +232,10 @@ def _seconds(given: str | None, most: float) -> float:
     if given is None or not given.isascii() or not given.isdigit() or len(given) > 9:
         return most
     return min(most, int(given) / 1000)
+
+
+def _late(seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(f"This took longer than {seconds:.3g} s. What it had begun to write was rolled back.")
 
 
 def _without_body(send: Any) -> Any:
@@ -300,12 +251,3 @@ def _request_id(given: str) -> str:
     """The caller's id if it is harmless, so that one id follows a request through several systems."""
     harmless = 8 <= len(given) <= 64 and all(c.isascii() and (c.isalnum() or c in "-_") for c in given)
     return given if harmless else request_id()
-
-
-def _page_policy(nonce: str) -> bytes:
-    """A page that others keep has no nonce: it would be the same for everybody, and known to all."""
-    scripts = f"'nonce-{nonce}'" if nonce else "'self'"
-    return (
-        f"default-src 'self'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
-        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ).encode()

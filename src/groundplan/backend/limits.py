@@ -37,14 +37,18 @@ def check_size(scope: Any) -> None:
     if len(scope["path"]) + len(scope.get("query_string", b"")) > URL_LIMIT:
         raise AddressTooLong(f"An address may have {URL_LIMIT:,} bytes, its query included.")
     headers = scope["headers"]
-    if len(headers) > HEADER_COUNT or sum(len(name) + len(value) for name, value in headers) > HEADER_LIMIT:
+    if len(headers) > HEADER_COUNT or sum([len(name) + len(value) for name, value in headers]) > HEADER_LIMIT:
         raise HeadersTooLarge(f"A request may have {HEADER_COUNT} headers of together {HEADER_LIMIT:,} bytes.")
+
+
+def too_slow(seconds: float) -> TooSlow:
+    return TooSlow(f"The whole body has to come within {seconds:g} s.")
 
 
 class Body:
     """``receive`` with an end to patience. Who waits for the client is not at work: that is not counted meanwhile.
 
-    ``patience`` watches the bodies of all requests, and ends a wait up to a tenth of a second late.
+    ``patience`` watches the bodies of all requests.
     """
 
     def __init__(self, receive: Any, admission: Admission, patience: Deadlines, seconds: float) -> None:
@@ -53,20 +57,16 @@ class Body:
         self._complete = False
 
     async def __call__(self) -> Any:
-        """Raises TooSlow where the whole body has not come in time."""
+        """Raises what ``patience`` makes of it where the whole body has not come in time."""
         if self._complete:
             return await self._receive()
-        now, task = asyncio.get_running_loop().time(), asyncio.current_task()
+        now = asyncio.get_running_loop().time()
         if self._due is None:
             self._due = now + self._seconds
         self._admission.leave()
         try:
-            if task is None:
+            with self._patience.within(self._due - now):
                 message = await self._receive()
-            else:
-                message = await self._patience.limit(task, self._due - now, self._receive())
-        except TimeoutError:
-            raise TooSlow(f"The whole body has to come within {self._seconds:g} s.") from None
         finally:
             self._admission.rejoin()
         self._complete = not message.get("more_body", False)

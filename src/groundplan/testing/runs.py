@@ -128,9 +128,6 @@ class Runs:
         return taken[0] if taken else await self._source.take_suspect()
 
     async def _run(self, delivery: Delivery) -> Ended:
-        task = asyncio.current_task()
-        if task is None:  # it was made by create_task
-            raise AssertionError
         handler = self._handlers[delivery.handler]
         self._deliveries.noted, self._source.breaks, self._through = None, None, []
         run = handler
@@ -138,7 +135,7 @@ class Runs:
             fault.left -= 1
             run = replace(handler, function=_broken(handler, fault))
             self._source.breaks = fault.error if fault.at == "commit" else None
-        await self._runner.run(task, delivery, run, self._source)
+        await self._runner.run(delivery, run, self._source)
         return await self._ended(delivery, handler)
 
     async def _ended(self, delivery: Delivery, handler: Handler) -> Ended:

@@ -1,6 +1,5 @@
 """Runs one delivery: decode, call the handler in its context, then finish, postpone or give up."""
 
-import asyncio
 import time
 import traceback
 from collections.abc import Callable
@@ -50,8 +49,8 @@ class Runner:
         self._finished = finished
         self._deadlines = Deadlines()
 
-    async def run(self, task: asyncio.Task[None], delivery: Delivery, handler: Handler, source: Source) -> float | None:
-        """Runs in ``task``, the current one, and never raises for a failing handler.
+    async def run(self, delivery: Delivery, handler: Handler, source: Source) -> float | None:
+        """Never raises for a failing handler.
 
         The delivery ends acknowledged, postponed, dead or lost to another worker.
 
@@ -69,16 +68,16 @@ class Runner:
         )
         started_us, started = time.time_ns() // 1000, time.perf_counter_ns()
         with entered(context):
-            again, error = await self._attempt(task, delivery, handler, tenant, source)
+            again, error = await self._attempt(delivery, handler, tenant, source)
         self._report(context, delivery, handler, parent[1] if parent else "", started_us, started, error)
         return 0.0 if again is None and (delivery.partition_key or handler.limited) else again
 
     async def _attempt(
-        self, task: asyncio.Task[None], delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source
+        self, delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source
     ) -> tuple[float | None, GroundplanError | None]:
         began = self._services.clock.monotonic()
         try:
-            await self._handle(task, delivery, handler, tenant, source)
+            await self._handle(delivery, handler, tenant, source)
         except LeaseLost as lost:
             self._services.log.warning("lease lost", handler=handler.name, message_id=str(delivery.id))
             self._finished(delivery, source)
@@ -99,16 +98,15 @@ class Runner:
             return again, None if isinstance(error, (Snooze, Cancel)) else error
         return None, None
 
-    async def _handle(
-        self, task: asyncio.Task[None], delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source
-    ) -> None:
+    async def _handle(self, delivery: Delivery, handler: Handler, tenant: Tenant | None, source: Source) -> None:
         message = decode(handler.message, delivery.payload, delivery.version)
         context = await self._context(delivery, tenant, source)
         state: State = "failed"
         try:
             # For the handler alone: what is written about it afterwards is not under its deadline.
-            with changed(deadline=self._services.clock.monotonic() + handler.timeout):
-                await self._deadlines.limit(task, handler.timeout, handler.function(context, message))
+            due = self._services.clock.monotonic() + handler.timeout
+            with changed(deadline=due), self._deadlines.within(handler.timeout):
+                await handler.function(context, message)
             state = "done"
         except Exception as error:
             if not context.acknowledged:

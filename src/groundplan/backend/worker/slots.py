@@ -143,7 +143,7 @@ class Slots:
             delivery = held.delivery
             again: float | None = None
             try:
-                again = await runner.run(here, delivery, self._handlers[delivery.handler], held.source)
+                again = await runner.run(delivery, self._handlers[delivery.handler], held.source)
             except asyncio.CancelledError:
                 if self._stopping:
                     raise
