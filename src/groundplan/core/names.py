@@ -1,6 +1,7 @@
 """Names of several parts for engines that know only flat keys."""
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.~/@:-]*").fullmatch
 """What quoting would leave as it is, but for the separator."""
 
 
+@lru_cache(maxsize=1_000)
 def joined(*parts: str) -> str:
     """Different parts make different names, whatever stands in them: ``:`` only ever separates.
 

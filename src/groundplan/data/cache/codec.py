@@ -1,6 +1,6 @@
 """How values become bytes: msgpack, for one type in the shape it has in this release."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
@@ -15,12 +15,17 @@ _VALUE, _NOT_FOUND = b"\x00", b"\x01"
 
 
 class Codec(Generic[T]):
-    """For one type. ``stamp`` is a part of every name that its values are kept under."""
+    """For one type. ``stamp`` is a part of every name that its values are kept under.
+
+    ``shared`` makes of a value what one of many readers gets: nobody can change what another sees. It is None for types
+    of which everybody has to get a new one.
+    """
 
     def __init__(self, kind: type[T]) -> None:
         self._kind = kind
         self._decoder = msgspec.msgpack.Decoder(kind)
         self.stamp = blake2b("\n".join(shape(kind)).encode(), digest_size=6).hexdigest()
+        self.shared: Callable[[T], T] | None = _sharing(inspect.type_info(kind))
 
     def encode(self, value: T) -> bytes:
         """Raises Misuse for a value that is not of the type."""
@@ -35,7 +40,7 @@ class Codec(Generic[T]):
         return _NOT_FOUND + msgspec.msgpack.encode(error.detail)
 
     def decode(self, encoded: bytes) -> tuple[T] | None:
-        """The value, a new one each time; None for bytes that are none. Raises NotFound where that was kept."""
+        """The value, a new one; None for bytes that are none. Raises NotFound where that was kept."""
         try:
             if encoded[:1] == _NOT_FOUND:
                 raise NotFound(msgspec.msgpack.decode(encoded[1:], type=str))
@@ -52,6 +57,43 @@ class Codec(Generic[T]):
     def is_absence(self, encoded: bytes) -> bool:
         """Whether it is None, or was not found."""
         return encoded[:1] == _NOT_FOUND or encoded == _VALUE + b"\xc0"
+
+
+def _sharing(node: inspect.Type) -> Callable[[Any], Any] | None:
+    if is_immutable(node):
+        return _as_it_is
+    if isinstance(node, inspect.ListType) and is_immutable(node.item_type):
+        return list
+    if isinstance(node, inspect.DictType) and is_immutable(node.key_type) and is_immutable(node.value_type):
+        return dict
+    return None
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def is_immutable(node: inspect.Type, above: tuple[inspect.Type, ...] = ()) -> bool:
+    """Whether no value of the type can change, nor anything in it. ``above`` are the types that this one is inside."""
+    if isinstance(node, _PLAIN) or any(node is each for each in above):
+        return True
+    inside = (*above, node)
+    if isinstance(node, inspect.StructType):
+        return node.cls.__struct_config__.frozen and all(is_immutable(field.type, inside) for field in node.fields)
+    if isinstance(node, inspect.Metadata):
+        return is_immutable(node.type, inside)
+    if isinstance(node, inspect.UnionType):
+        return all(is_immutable(each, inside) for each in node.types)
+    if isinstance(node, inspect.TupleType):
+        return all(is_immutable(each, inside) for each in node.item_types)
+    return isinstance(node, inspect.VarTupleType | inspect.FrozenSetType) and is_immutable(node.item_type, inside)
+
+
+_PLAIN = (
+    *(inspect.NoneType, inspect.BoolType, inspect.IntType, inspect.FloatType, inspect.DecimalType),
+    *(inspect.StrType, inspect.BytesType, inspect.UUIDType, inspect.EnumType, inspect.LiteralType),
+    *(inspect.DateTimeType, inspect.DateType, inspect.TimeType, inspect.TimeDeltaType),
+)
 
 
 def shape(kind: Any) -> Iterator[str]:

@@ -14,6 +14,7 @@ from groundplan.core.clock import Random
 from groundplan.core.context import RequestContext, Tally, current, entered
 from groundplan.core.errors import Misuse, NotFound
 from groundplan.data.cache.codec import Codec
+from groundplan.data.cache.decoded import Decoded
 from groundplan.data.cache.port import Address, CacheStore, Claim, Kept
 from groundplan.data.cache.tenant import CurrentTransaction, Lifetime, TenantCache, no_transaction
 
@@ -25,6 +26,9 @@ Fill = Callable[[], Awaitable[T]]
 
 LEASE = 5.0
 """Seconds after which a fill elsewhere counts as dead. One that lives and takes longer is then made twice."""
+
+DECODED_BYTES = 4 * 2**20
+"""Of encoded values, whose decoded ones are held too; those take some five times as much."""
 
 _JITTER = 0.1
 """The share by which a lifetime is shortened at most, so that what was filled together does not expire together."""
@@ -65,6 +69,7 @@ class Cache:
         self._lease = lease
         self._flights: dict[str, _Flight] = {}
         self._codecs: dict[Any, Codec[Any]] = {}
+        self._decoded = Decoded(DECODED_BYTES)
         self._refreshing = set[asyncio.Task[None]]()
         store.listen(self._outdate)
 
@@ -97,7 +102,7 @@ class Cache:
         """``refresh`` is a fill that needs nothing of the caller: it may run behind a stale answer."""
         while True:
             kept = await self._get(address)
-            found = codec.decode(kept.value) if kept is not None else None
+            found = self._decoded.value(address.name, kept.value, codec) if kept is not None else None
             if kept is not None and found is not None:
                 if kept.fresh:
                     return self._noted(found[0], "hit")
@@ -118,7 +123,7 @@ class Cache:
     async def get(self, address: Address, codec: Codec[T]) -> tuple[T] | None:
         kept = await self._get(address)
         try:
-            found = codec.decode(kept.value) if kept is not None and kept.fresh else None
+            found = self._decoded.value(address.name, kept.value, codec) if kept is not None and kept.fresh else None
         except NotFound:
             found = None
         self._observe("hit" if found else "miss")

@@ -43,10 +43,10 @@ class TenantCache:
 
     def __init__(self, cache: "Cache", tenant_id: UUID, transaction: CurrentTransaction, user: str = "") -> None:
         self._cache = cache
-        self._tenant_id = tenant_id
+        self._tenant_id, self._tenant = tenant_id, str(tenant_id)
         self._transaction = transaction
         self._user = user
-        self._scope = joined(cache.app, str(tenant_id))
+        self._scope = joined(cache.app, self._tenant)
 
     def for_user(self, user_id: UUID) -> "TenantCache":
         """The part of one user, for what others must not see. Its tags are the tenant's."""
@@ -124,12 +124,12 @@ class TenantCache:
                 await self._cache.store.invalidate(self._scope, outdated)
 
     def _address(self, key: str, stamp: str, tags: Iterable[str] = ()) -> Address:
-        name = joined(self._cache.app, self._cache.version, stamp, str(self._tenant_id), self._user, key)
+        name = joined(self._cache.app, self._cache.version, stamp, self._tenant, self._user, key)
         return Address(self._scope, name, (self._key_tag(key), *(self._tag(tag) for tag in tags)))
 
     def _key_tag(self, key: str) -> str:
         """Without release and type, because all of them hold what a write outdates."""
-        return joined(self._cache.app, str(self._tenant_id), "key", self._user, key)
+        return joined(self._cache.app, self._tenant, "key", self._user, key)
 
     def _tag(self, tag: str) -> str:
-        return joined(self._cache.app, str(self._tenant_id), "tag", tag)
+        return joined(self._cache.app, self._tenant, "tag", tag)
