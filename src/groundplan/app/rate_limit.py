@@ -37,12 +37,18 @@ Declared = RateLimit | Sequence[RateLimit] | None
 class Policy:
     """A limit at its place. ``name`` is what replies call it, and part of what is counted."""
 
-    __slots__ = ("name", "per", "quota", "said")
+    __slots__ = ("item", "name", "per", "quota", "said")
 
     def __init__(self, name: str, quota: Quota, per: Per) -> None:
         self.name, self.quota, self.per = name, quota, per
-        self.said = f'"{name}";q={quota.limit};w={quota.window:.0f}'
+        self.item = f'"{name}"'.encode()
+        """As it begins in the headers of replies."""
+        self.said = self.said_with(quota.limit)
         """As an item of the header RateLimit-Policy."""
+
+    def said_with(self, limit: int) -> bytes:
+        """Where a stricter limit holds."""
+        return b"%s;q=%d;w=%d" % (self.item, limit, round(self.quota.window))
 
     def __str__(self) -> str:
         return f"{self.quota} per {self.per}"

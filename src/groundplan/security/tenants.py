@@ -1,7 +1,8 @@
 """Tenants, found by host, slug or id. The list is short and read often, so it is kept, and read again on a miss."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import TypeVar
 from uuid import UUID
 
 from groundplan.core.clock import Clock
@@ -9,6 +10,7 @@ from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql, as_uuid
 from groundplan.security.principal import Tenant
 
+K = TypeVar("K")
 _REFRESH_SECONDS = 1.0
 """How soon a miss may ask the database again, so that unknown hosts cannot flood it."""
 
@@ -26,6 +28,9 @@ class Tenants:
         self._clock = clock
         self._bare_hosts = bare_hosts
         self._all: tuple[Tenant, ...] = ()
+        self._by_host: dict[str, Tenant] = {}
+        self._by_id: dict[UUID, Tenant] = {}
+        self._by_slug: dict[str, Tenant] = {}
         self._read_at = -_REFRESH_SECONDS
 
     async def by_host(self, host: str) -> Tenant | None:
@@ -33,31 +38,31 @@ class Tenants:
         if self.is_bare(host):
             return await self.first()
         name = _name(host)
-        return await self._find(lambda tenant: tenant.host == name)
+        return await self._find(self._by_host, name)
 
     def is_bare(self, host: str) -> bool:
         """Whether the host names no tenant of its own, so that a token may name one instead."""
         return _name(host) in self._bare_hosts
 
     async def by_id(self, tenant_id: UUID) -> Tenant | None:
-        return await self._find(lambda tenant: tenant.id == tenant_id)
+        return await self._find(self._by_id, tenant_id)
 
     async def by_slug(self, slug: str) -> Tenant | None:
-        return await self._find(lambda tenant: tenant.slug == slug)
+        return await self._find(self._by_slug, slug)
 
     async def first(self) -> Tenant | None:
-        return await self._find(lambda tenant: True)
+        if not self._all:
+            await self._refresh()
+        return self._all[0] if self._all else None
 
     async def all(self) -> tuple[Tenant, ...]:
         await self._refresh()
         return self._all
 
-    async def _find(self, matches: Callable[[Tenant], bool]) -> Tenant | None:
-        for tenant in self._all:
-            if matches(tenant):
-                return tenant
-        await self._refresh()
-        return next((tenant for tenant in self._all if matches(tenant)), None)
+    async def _find(self, index: Mapping[K, Tenant], key: K) -> Tenant | None:
+        if key not in index:
+            await self._refresh()
+        return index.get(key)
 
     async def _refresh(self) -> None:
         if self._clock.monotonic() - self._read_at < _REFRESH_SECONDS:
@@ -76,6 +81,10 @@ class Tenants:
             )
             for row in rows
         )
+        for index in (self._by_host, self._by_id, self._by_slug):
+            index.clear()
+        for tenant in self._all:
+            self._by_host[tenant.host], self._by_id[tenant.id], self._by_slug[tenant.slug] = tenant, tenant, tenant
 
 
 @lru_cache(maxsize=1_000)

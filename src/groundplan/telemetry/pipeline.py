@@ -114,13 +114,12 @@ class Telemetry:
         What handlers do is worth a look only where it is kept, and of those that only wrote a hundred a second are: of
         most there are too many.
         """
-        return (
-            done.status >= 500
-            or done.duration_us >= self._slow_us
-            or drawn(done.trace_id, self._sample)
-            or any(span.error for span in context.spans)
-            or (done.wrote and (done.kind != "handler" or self._writes.take(done.start_us + done.duration_us)))
-        )
+        if done.status >= 500 or done.duration_us >= self._slow_us or drawn(done.trace_id, self._sample):
+            return True
+        for each in context.spans:
+            if each.error:
+                return True
+        return done.wrote and (done.kind != "handler" or self._writes.take(done.start_us + done.duration_us))
 
     def _hand_over(self, context: RequestContext, done: RequestRecord) -> None:
         spans = [self._shown(span) for span in context.spans]
@@ -174,7 +173,8 @@ class _Ration:
 
     def take(self, at_us: int) -> bool:
         """``at_us``: now, in microseconds since the epoch."""
-        self._left = min(self._rate, self._left + max(0, at_us - self._at_us) * self._rate / 1_000_000)
+        if at_us > self._at_us:
+            self._left = min(self._rate, self._left + (at_us - self._at_us) * self._rate / 1_000_000)
         self._at_us = at_us
         if self._left < 1:
             return False

@@ -13,8 +13,7 @@ from groundplan.data.coordination.port import Decision
 def limit_headers(limits: Mapping[Policy, Decision]) -> list[tuple[bytes, bytes]]:
     """Of the limits that were asked: what they are, and how they stand."""
     said, stand = [], []
-    for policy, decision in limits.items():
-        normal = decision.limit == policy.quota.limit
-        said.append(policy.said if normal else f'"{policy.name}";q={decision.limit};w={policy.quota.window:.0f}')
-        stand.append(f'"{policy.name}";r={decision.remaining};t={math.ceil(decision.reset)}')
-    return [(b"ratelimit-policy", ", ".join(said).encode()), (b"ratelimit", ", ".join(stand).encode())]
+    for policy, (_, limit, remaining, reset) in limits.items():
+        said.append(policy.said if limit == policy.quota.limit else policy.said_with(limit))
+        stand.append(b"%s;r=%d;t=%d" % (policy.item, remaining, math.ceil(reset)))
+    return [(b"ratelimit-policy", b", ".join(said)), (b"ratelimit", b", ".join(stand))]
