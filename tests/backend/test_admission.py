@@ -10,9 +10,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from groundplan.backend.admission import PROBE_SECONDS, Admission, Limit, priority_of
+from groundplan.backend.admission import NEVER_TOO_MANY, PROBE_SECONDS, Admission, Limit, priority_of
 from groundplan.backend.line import Priority
+from groundplan.core.clock import SystemClock
 from groundplan.telemetry import Metrics
+from groundplan.testing.app import until
 
 COST = 0.001
 REFUSAL = 0.0001
@@ -235,7 +237,7 @@ class Door:
 
     def __init__(self, *, waiting: float) -> None:
         room = Limit(least=1, first=1), Limit(least=1, first=1)
-        self.admission = Admission(Time(), Metrics(), Log(), lambda: waiting, reads=room[0], writes=room[1])
+        self.admission = Admission(SystemClock(), Metrics(), Log(), lambda: waiting, reads=room[0], writes=room[1])
         self.sent: list[dict[str, Any]] = []
 
     async def ask(self) -> bool:
@@ -253,7 +255,23 @@ async def test_a_burst_waits_a_moment_where_nothing_behind_is_in_the_way() -> No
 
 
 @pytest.mark.anyio
-async def test_in_a_line_that_stands_nobody_waits_for_nothing() -> None:
+async def test_in_overload_the_line_is_short_and_the_others_wait_for_nothing() -> None:
+    door = Door(waiting=0.5)
+    assert await door.ask()
+    asking = [asyncio.create_task(door.ask()) for _ in range(50)]
+    await until(lambda: sum(each.done() for each in asking) > 50 - NEVER_TOO_MANY)
+    assert not any(each.result() for each in asking if each.done())
+    assert [message["status"] for message in door.sent if "status" in message] == [503] * (51 - NEVER_TOO_MANY)
+    assert not await door.ask(), "with as many before it"
+    waiting = [each for each in asking if not each.done()]
+    for turn in waiting:
+        door.admission.leave()
+        assert await turn, "they are let in, as they came"
+    assert door.admission.in_flight == 1
+
+
+@pytest.mark.anyio
+async def test_in_a_line_that_stands_nobody_waits_longer_than_a_second() -> None:
     door = Door(waiting=0.5)
     assert await door.ask()
     assert not any(await asyncio.gather(*(door.ask() for _ in range(50))))

@@ -54,3 +54,16 @@ async def test_a_full_line_takes_nobody() -> None:
     line = Line(2)
     assert line.join(Priority.READ, 1.0) and line.join(Priority.WRITE, 1.0)
     assert line.join(Priority.CRITICAL, 1.0) is None
+
+
+async def test_a_line_is_shortened_by_those_who_matter_least_and_came_last() -> None:
+    line = Line(10)
+    order = (Priority.READ, Priority.WRITE, Priority.CRITICAL, Priority.READ, Priority.WRITE)
+    turns = [line.join(each, 1.0) for each in order]
+    line.shorten(4)
+    assert _answers(turns) == [None, None, None, False, None]
+    line.shorten(2)
+    assert _answers(turns) == [False, None, None, False, False]
+    line.shorten(0)
+    assert _answers(turns) == [False, False, None, False, False]
+    assert len(line) == 1

@@ -9,7 +9,9 @@ requests would not do, because a slow peer is no overload; nor would their numbe
 
 Whoever finds no room waits. A burst is through in a moment: while there is no sign of congestion the limit doubles at
 each look, as in TCP's slow start. In the interval behind one with such a sign, or in which somebody was turned away, it
-is no burst, and nobody waits for nothing: whoever finds no room is turned away at once.
+is no burst, and nobody waits for long: the line is as short as a handful of busy clients makes it, and whoever comes
+when it is full is turned away at once, but for those who matter most. How long one takes is then given by how many are
+before it, at work and in line.
 
 Whoever is let in yields once before it begins. So all that have arrived are counted before any of them works, also
 where the work never yields by itself, as a read from SQLite.
@@ -33,6 +35,8 @@ WAIT_SECONDS = 0.005
 LINE_SECONDS = 1.0
 """The most that anybody waits to be let in."""
 LINE_LENGTH = 2000
+NEVER_TOO_MANY = 16
+"""At work and in line together: so many clients, each of which waits for its reply, turn nobody away."""
 INTERVAL_SECONDS = 0.1
 LEAST_LOOKS = 2
 """In an interval, or one pause of the whole process would be taken for a queue."""
@@ -92,8 +96,8 @@ class Admission:
         reads: Limit | None = None,
         writes: Limit | None = None,
     ) -> None:
-        self.reads = reads or Limit(least=24, first=32)
-        self.writes = writes or Limit(least=24, first=48, tolerance=2)
+        self.reads = reads or Limit(least=8, first=32)
+        self.writes = writes or Limit(least=8, first=48, tolerance=2)
         self.in_flight = 0
         self._clock, self._log, self._waiting = clock, log, waiting
         self._bounds, self._room = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
@@ -201,7 +205,7 @@ class Admission:
 
     async def _waited(self, priority: Priority) -> bool:
         """Whether it was let in."""
-        if self._crowded:
+        if self._crowded and priority is not Priority.CRITICAL and len(self._line) >= self._crowded_line:
             return False
         turn = self._line.join(priority, asyncio.get_running_loop().time())
         try:
@@ -214,14 +218,17 @@ class Admission:
     def _look_at_line(self, lag: float, now: float) -> None:
         """A burst is let in as soon as it can be seen that nothing behind is in the way."""
         if self._crowded:
-            self._line.send_away(now)
-            return
-        if lag < LAG_SECONDS / 2 and not self._waiting():
+            self._line.shorten(self._crowded_line)
+        elif lag < LAG_SECONDS / 2 and not self._waiting():
             self.reads.double()
             self.writes.double()
             self._bind()
             self._line.call(self._let_in)
         self._line.send_away(now - LINE_SECONDS)
+
+    @property
+    def _crowded_line(self) -> int:
+        return max(0, NEVER_TOO_MANY - self.in_flight)
 
     def _start_probing(self) -> None:
         self._probing = True

@@ -63,3 +63,12 @@ class Line:
                 answer = turns.popleft().answer
                 if not answer.done():
                     answer.set_result(False)
+
+    def shorten(self, most: int) -> None:
+        """Whoever matters least and came last goes first, until ``most`` are left; those who matter most stay."""
+        for turns in reversed(self._turns[Priority.WRITE :]):
+            while turns and self._length > most:
+                self._length -= 1
+                answer = turns.pop().answer
+                if not answer.done():
+                    answer.set_result(False)
