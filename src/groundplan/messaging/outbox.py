@@ -76,15 +76,12 @@ class Outbox:
 
     def _publish_at_once(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
         rows = [common | _columns(e) | {"payload": msgspec.Raw(e.payload.encode())} for e in events]
-        messages = msgspec.json.encode(rows).decode()
-        transaction.end_with(_LOG, messages=messages)
-        transaction.end_with(_DELIVER, messages=messages)
+        transaction.end_with(_PUBLISH, messages=msgspec.json.encode(rows).decode())
 
     async def _publish_in_steps(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
         """SQLite takes no JSON for this, and has no round trips to save."""
-        rows = [common | _columns(e) for e in events]
-        await transaction.execute_many(_LOG, rows)
-        await transaction.execute_many(_DELIVER, rows)
+        await transaction.execute_many(_LOG, [common | _columns(e) for e in events])
+        await transaction.execute_many(_DELIVER, [{"id": e.id} for e in events])
 
     def job_handler(self, job: Job) -> Handler:
         return self._handlers.for_job(type(job))
@@ -188,36 +185,37 @@ _CLAIM_KEY = Sql("""
     RETURNING handler
 """)
 
-_MESSAGES = """jsonb_to_recordset(CAST(:messages AS jsonb)) AS m(id uuid, name text, version integer, tenant_id uuid,
-    user_id uuid, request_id text, traceparent text, partition_key text, at timestamptz, payload jsonb)"""
-
 _LOG_COLUMNS = """INSERT INTO events (id, name, version, tenant_id, user_id, request_id, traceparent, partition_key,
     occurred_at, payload)"""
-
-_LOG = Sql(
-    postgresql=f"""{_LOG_COLUMNS}
-    SELECT id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, at, payload FROM {_MESSAGES}
-    """,
-    sqlite=f"""{_LOG_COLUMNS}
-    VALUES (:id, :name, :version, :tenant_id, :user_id, :request_id, :traceparent, :partition_key, :at, :payload)
-    """,
-)
 
 _DELIVER_COLUMNS = """INSERT INTO deliveries (id, event_id, kind, name, handler, version, queue, priority, direct,
     state, run_at, attempt, crashes, partition_key, tenant_id, user_id, request_id, traceparent, occurred_at,
     payload)"""
 
-_DELIVER = Sql(
-    postgresql=f"""{_DELIVER_COLUMNS}
-    SELECT gen_random_uuid(), m.id, 'event', m.name, s.handler, m.version, s.queue, s.priority,
-        CASE WHEN m.partition_key IS NULL THEN s.direct ELSE 1 END, 'ready', NOW, 0, 0,
-        m.partition_key, m.tenant_id, m.user_id, m.request_id, m.traceparent, m.at, m.payload
-    FROM {_MESSAGES} JOIN subscriptions s ON s.event_name = m.name
-    """,
-    sqlite=f"""{_DELIVER_COLUMNS}
-    SELECT {NEW_ID_SQLITE}(), :id, 'event', :name, s.handler, :version, s.queue, s.priority,
-        CASE WHEN :partition_key IS NULL THEN s.direct ELSE 1 END, 'ready', NOW, 0, 0,
-        :partition_key, :tenant_id, :user_id, :request_id, :traceparent, :at, :payload
-    FROM subscriptions s WHERE s.event_name = :name
-    """,
-)
+_DELIVERED = """e.id, 'event', e.name, s.handler, e.version, s.queue, s.priority,
+    CASE WHEN e.partition_key IS NULL THEN s.direct ELSE 1 END, 'ready', NOW, 0, 0,
+    e.partition_key, e.tenant_id, e.user_id, e.request_id, e.traceparent, e.occurred_at, e.payload"""
+
+_PUBLISH = Sql(f"""
+    WITH e AS (
+        {_LOG_COLUMNS}
+        SELECT id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, at, payload
+        FROM jsonb_to_recordset(CAST(:messages AS jsonb)) AS m(id uuid, name text, version integer, tenant_id uuid,
+            user_id uuid, request_id text, traceparent text, partition_key text, at timestamptz, payload jsonb)
+        RETURNING id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at, payload
+    )
+    {_DELIVER_COLUMNS}
+    SELECT gen_random_uuid(), {_DELIVERED} FROM e JOIN subscriptions s ON s.event_name = e.name
+""")
+"""PostgreSQL's. A statement does not see the rows that it adds to a table, but what they return."""
+
+_LOG = Sql(f"""
+    {_LOG_COLUMNS}
+    VALUES (:id, :name, :version, :tenant_id, :user_id, :request_id, :traceparent, :partition_key, :at, :payload)
+""")
+
+_DELIVER = Sql(f"""
+    {_DELIVER_COLUMNS}
+    SELECT {NEW_ID_SQLITE}(), {_DELIVERED}
+    FROM events e JOIN subscriptions s ON s.event_name = e.name WHERE e.id = :id
+""")

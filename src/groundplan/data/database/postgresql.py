@@ -51,7 +51,7 @@ class PostgresqlLink:
         self._driver = pooled.driver_connection
         self._ahead: Next | None = None
         """For whom a transaction has been begun already, in which nothing has happened."""
-        self._prepared: dict[tuple[tuple[Sql, bool], ...], str] = {}
+        self._prepared: dict[tuple[Sql, bool], str] = {}
 
     async def begin(self, tenant_id: UUID | None, first: Step | None = None) -> None:
         ahead, self._ahead = self._ahead, None
@@ -60,11 +60,10 @@ class PostgresqlLink:
             parts.append(_begin(tenant_id))
         elif ahead.tenant_id != tenant_id:
             parts += ["ROLLBACK", _begin(tenant_id)]
-        steps = [] if first is None else [first]
-        if steps:
-            parts.append(await self._execution(steps))
+        if first is not None:
+            parts.append(await self._execution(first))
         if parts:
-            await self._send(parts, steps)
+            await self._send(parts, () if first is None else (first,))
 
     async def run(self, sql: Sql, values: Mapping[str, Any]) -> list[Row]:
         text, parameters = sql.bind("postgresql", values)
@@ -87,7 +86,7 @@ class PostgresqlLink:
             if answer != "COMMIT":
                 raise Misuse(_SWALLOWED)
             return
-        parts = [await self._execution(last), "COMMIT"]
+        parts = [*[await self._execution(step) for step in last], "COMMIT"]
         if following is not None:
             parts.append(_begin(following.tenant_id))
         with measured(f"{', '.join(step.sql.name for step in last)}; COMMIT"):
@@ -103,16 +102,15 @@ class PostgresqlLink:
                 raise next((step.otherwise for step in steps if step.otherwise), error) from None
             raise
 
-    async def _execution(self, steps: Sequence[Step]) -> str:
+    async def _execution(self, step: Step) -> str:
         """Prepared by a statement, since the driver's own cannot go along with others; planned once for each link."""
-        kind = tuple((step.sql, step.otherwise is not None) for step in steps)
+        kind = step.sql, step.otherwise is not None
         name = self._prepared.get(kind)
         if name is None:
             name = f"groundplan_{len(self._prepared)}"
-            await self._driver.execute(f"PREPARE {name} AS {_together(kind)}")
+            await self._driver.execute(f"PREPARE {name} AS {_deciding(step.sql) if kind[1] else step.sql.postgresql}")
             self._prepared[kind] = name
-        values = ", ".join(step.sql.literals(step.values) for step in steps)
-        return f"EXECUTE {name}({values})"
+        return f"EXECUTE {name}({step.sql.literals(step.values)})"
 
     async def rollback(self) -> None:
         self._ahead = None
@@ -142,16 +140,9 @@ def _begin(tenant_id: UUID | None) -> str:
     return f"BEGIN; SELECT set_config('groundplan.tenant', '{tenant_id}', true)"
 
 
-def _together(steps: Sequence[tuple[Sql, bool]]) -> str:
-    """Several statements as one, of which some have to find a row."""
-    parts, conditions, before = [], [], 0
-    for place, (sql, decides) in enumerate(steps):
-        text, count = sql.numbered_from(before)
-        before += count
-        parts.append(f"step_{place} AS ({text})")
-        if decides:
-            conditions.append(f"1 / (SELECT COUNT(*) FROM step_{place})")
-    return f"WITH {', '.join(parts)} SELECT {', '.join(conditions) or '1'}"
+def _deciding(sql: Sql) -> str:
+    """The statement as one that fails where it finds no row."""
+    return f"WITH step AS ({sql.postgresql}) SELECT 1 / (SELECT COUNT(*) FROM step)"
 
 
 _SWALLOWED = "A statement of this transaction had failed, so nothing was stored. Let its error through."

@@ -51,10 +51,10 @@ class Sql:
             return text, tuple([each if type(each) in _PLAIN else _for_sqlite(each) for each in given])
         return text, tuple([_for_postgresql(values[name]) for name in names])
 
-    def numbered_from(self, before: int) -> tuple[str, int]:
-        """PostgreSQL's text as a part of one with ``before`` parameters before its own, and the number of those."""
-        text, names = self._compiled["postgresql"]
-        return re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) + before}", text), len(names)
+    @property
+    def postgresql(self) -> str:
+        """PostgreSQL's text, with numbered parameters."""
+        return self._compiled["postgresql"][0]
 
     def literals(self, values: Mapping[str, Any]) -> str:
         """PostgreSQL's parameters written out, in their order, for a message that takes none."""
