@@ -1,6 +1,6 @@
 """The outbox: messages are rows of the transaction that caused them, so they exist if and only if it committed."""
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -17,15 +17,14 @@ from groundplan.telemetry.spans import span
 WAKE_CHANNEL = "groundplan_deliveries"
 
 
-class _Item(msgspec.Struct, frozen=True):
-    id: UUID
-    name: str
-    version: int
-    payload: str
-    partition_key: str | None
-    handler: Handler | None
-    delay: float
-    unique_key: str | None = None
+_Values = dict[str, Any]
+"""The columns of a message; those that all messages of a transaction share are added when it is written."""
+
+
+class _Job(NamedTuple):
+    handler: Handler
+    values: _Values
+    unique_key: str | None
 
 
 class Outbox:
@@ -48,40 +47,31 @@ class Outbox:
         """
         await transaction.execute_many(_SUBSCRIBE, subscription_rows(self._handlers))
 
-    async def _write(self, transaction: Transaction, envelope: Envelope, items: list[_Item]) -> None:
-        common = {
-            "tenant_id": envelope.tenant_id,
-            "user_id": envelope.user_id,
-            "request_id": envelope.request_id,
-            "traceparent": envelope.traceparent,
-            "at": self._clock.now(),
-        }
-        events = [item for item in items if item.handler is None]
-        if events and self._database.dialect == "postgresql":
-            self._publish_at_once(transaction, events, common)
-        elif events:
-            await self._publish_in_steps(transaction, events, common)
-        jobs = [item for item in items if item.handler is not None and await self._is_new(transaction, item)]
+    async def _write(self, transaction: Transaction, common: _Values, events: list[_Values], jobs: list[_Job]) -> None:
+        common["at"] = self._clock.now()
+        if events:
+            await self._publish(transaction, [event | common for event in events])
         if jobs:
-            await transaction.execute_many(_INSERT_DELIVERY, [_of_job(item, common) for item in jobs])
+            new = [job for job in jobs if await self._is_new(transaction, job)]
+            await transaction.execute_many(_INSERT_DELIVERY, [job.values | common for job in new])
         transaction.after_commit(lambda: self._database.wake(WAKE_CHANNEL), certain=False)
 
-    async def _is_new(self, transaction: Transaction, item: _Item) -> bool:
+    async def _is_new(self, transaction: Transaction, job: _Job) -> bool:
         """Whether an equal job was not enqueued within the period that its handler asks for."""
-        unique = item.handler.unique if item.handler else None
+        unique = job.handler.unique
         if unique is None or unique.period is None:
             return True
-        values = {"handler": item.handler and item.handler.name, "key": item.unique_key, "period": unique.period}
+        values = {"handler": job.handler.name, "key": job.unique_key, "period": unique.period}
         return bool(await transaction.execute(_CLAIM_KEY, **values))
 
-    def _publish_at_once(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
-        rows = [common | _columns(e) | {"payload": msgspec.Raw(e.payload.encode())} for e in events]
-        transaction.end_with(_PUBLISH, messages=msgspec.json.encode(rows).decode())
-
-    async def _publish_in_steps(self, transaction: Transaction, events: list[_Item], common: dict[str, Any]) -> None:
-        """SQLite takes no JSON for this, and has no round trips to save."""
-        await transaction.execute_many(_LOG, [common | _columns(e) for e in events])
-        await transaction.execute_many(_DELIVER, [{"id": e.id} for e in events])
+    async def _publish(self, transaction: Transaction, events: list[_Values]) -> None:
+        if self._database.dialect == "postgresql":
+            for event in events:
+                event["payload"] = msgspec.Raw(event["payload"].encode())
+            transaction.end_with(_PUBLISH, messages=msgspec.json.encode(events).decode())
+        else:  # which takes no JSON for this, and has no round trips to save
+            await transaction.execute_many(_LOG, events)
+            await transaction.execute_many(_DELIVER, events)
 
     def job_handler(self, job: Job) -> Handler:
         return self._handlers.for_job(type(job))
@@ -94,11 +84,15 @@ class Draft:
         self._outbox = outbox
         self._transaction = transaction
         self._envelope = envelope
-        self._items: list[_Item] = []
+        self._events: list[_Values] = []
+        self._jobs: list[_Job] = []
 
     def publish(self, event: Event, *, partition_key: str | None = None) -> UUID:
         """Raises Invalid for a key that is no text for a database."""
-        return self._add(event, partition_key, None, 0.0)
+        values = _values(event, partition_key)
+        self._events.append(values)
+        message_id: UUID = values["id"]
+        return message_id
 
     def enqueue(self, job: Job, *, delay: float = 0.0, partition_key: str | None = None) -> UUID:
         """``delay`` in seconds, by the application's clock."""
@@ -109,58 +103,51 @@ class Draft:
         return self._add(message, None, handler, 0.0)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._events) + len(self._jobs)
 
-    def _add(self, message: Event | Job, key: str | None, handler: Handler | None, delay: float) -> UUID:
-        kind = type(message)
-        payload = encode(message)
-        if key is not None:
-            checked_text(key)
-        unique = handler.unique if handler else None
-        unique_key = None if unique is None else unique.key(message) if unique.key else payload
-        item = _Item(uuid7(), message_name(kind), kind.version, payload, key, handler, delay, unique_key)
-        self._items.append(item)
-        return item.id
-
-    async def write(self, transaction: Transaction) -> None:
-        if not self._items:
-            return
-        items, self._items = self._items, []
-        names = ", ".join(sorted({item.name for item in items}))
-        with span("Outbox", f"publish {names}", messages=len(items)) as current:
-            envelope = msgspec.structs.replace(self._envelope, traceparent=current.traceparent)
-            await self._outbox._write(transaction, envelope, items)
-
-
-def _columns(item: _Item) -> dict[str, object]:
-    return {
-        "id": item.id,
-        "name": item.name,
-        "version": item.version,
-        "payload": item.payload,
-        "partition_key": item.partition_key,
-    }
-
-
-def _of_job(item: _Item, common: dict[str, Any]) -> dict[str, object]:
-    handler = item.handler
-    if handler is None:  # what has no handler is an event
-        raise AssertionError(item.name)
-    unique = handler.unique
-    return (
-        common
-        | _columns(item)
-        | {
+    def _add(self, job: Job, key: str | None, handler: Handler, delay: float) -> UUID:
+        values = _values(job, key)
+        unique = handler.unique
+        unique_key = None if unique is None else unique.key(job) if unique.key else values["payload"]
+        values |= {
             "event_id": None,
             "kind": "job",
             "handler": handler.name,
             "queue": handler.queue,
             "priority": handler.priority,
-            "direct": int(handler.direct or item.partition_key is not None),
-            "delay": item.delay,
-            "unique_key": item.unique_key if unique is not None and unique.period is None else None,
+            "direct": int(handler.direct or key is not None),
+            "delay": delay,
+            "unique_key": unique_key if unique is not None and unique.period is None else None,
         }
-    )
+        self._jobs.append(_Job(handler, values, unique_key))
+        message_id: UUID = values["id"]
+        return message_id
+
+    async def write(self, transaction: Transaction) -> None:
+        events, jobs = self._events, self._jobs
+        if not (events or jobs):
+            return
+        self._events, self._jobs = [], []
+        names = ", ".join(sorted({*[each["name"] for each in events], *[job.values["name"] for job in jobs]}))
+        with span("Outbox", f"publish {names}", messages=len(events) + len(jobs)) as current:
+            common = {
+                "tenant_id": self._envelope.tenant_id,
+                "user_id": self._envelope.user_id,
+                "request_id": self._envelope.request_id,
+                "traceparent": current.traceparent,
+            }
+            await self._outbox._write(transaction, common, events, jobs)
+
+
+def _values(message: Event | Job, partition_key: str | None) -> _Values:
+    kind = type(message)
+    return {
+        "id": uuid7(),
+        "name": message_name(kind),
+        "version": kind.version,
+        "payload": encode(message),
+        "partition_key": None if partition_key is None else checked_text(partition_key),
+    }
 
 
 _SUBSCRIBE = Sql("""

@@ -4,7 +4,7 @@ Objects are SQLAlchemy's all the same: a session works on the same connection, i
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -77,7 +77,7 @@ def shared_with_session(engine: AsyncEngine, pooled: Any) -> AsyncConnection:
     return AsyncConnection(engine, Connection(engine.sync_engine, connection=pooled))
 
 
-async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def to_its_end(work: Awaitable[None]) -> None:
     """Awaits it even where the caller is cancelled meanwhile, and only then lets the cancellation through."""
     task = asyncio.ensure_future(work)
     try:

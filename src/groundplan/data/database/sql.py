@@ -46,10 +46,10 @@ class Sql:
     def bind(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
         """The driver's text and its positional parameters. Raises KeyError for a value that is not given."""
         text, names = self._compiled[dialect]
+        given = [values[name] for name in names]
         if dialect == "sqlite":
-            given = [values[name] for name in names]
             return text, tuple([each if type(each) in _PLAIN else _for_sqlite(each) for each in given])
-        return text, tuple([_for_postgresql(values[name]) for name in names])
+        return text, tuple([checked_text(each) if isinstance(each, str) else each for each in given])
 
     @property
     def postgresql(self) -> str:
@@ -81,7 +81,8 @@ def microseconds(at: datetime) -> int:
     """Since the epoch. Raises ValueError for a naive time."""
     if at.tzinfo is None:
         raise ValueError("A time needs a time zone; this one has none.")
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def checked_text(value: str) -> str:
@@ -109,10 +110,6 @@ def _quoted(value: Any) -> str:
     if isinstance(value, bytes):
         return f"'\\x{value.hex()}'"
     raise TypeError(f"A {type(value).__name__} cannot be written into a statement.")
-
-
-def _for_postgresql(value: Any) -> Any:
-    return checked_text(value) if isinstance(value, str) else value
 
 
 _PLAIN = frozenset({int, float, bytes, type(None)})

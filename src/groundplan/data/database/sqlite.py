@@ -153,7 +153,8 @@ class SqliteLink:
         for step in last:
             await self._take(step)
         with measured("COMMIT"):
-            await to_its_end(asyncio.to_thread(self._raw.commit))  # the thread goes on, whatever the caller does
+            # The thread goes on, whatever the caller does.
+            await to_its_end(asyncio.get_running_loop().run_in_executor(None, self._raw.commit))
 
     async def rollback(self) -> None:
         if self._raw.in_transaction:

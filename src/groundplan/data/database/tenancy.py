@@ -106,9 +106,15 @@ def _stamp(session: Session, context: UOWTransaction, instances: Any) -> None:
                 raise TenantMissing(f"{type(row).__name__} belongs to a tenant, and this work has none.")
             if row.tenant_id is None:
                 row.tenant_id = tenant_id
-    for row in (*session.new, *session.dirty, *session.deleted):
-        if isinstance(row, TenantScoped) and row.tenant_id != tenant_id:
-            raise TenantMissing(f"This {type(row).__name__} belongs to another tenant.")
+            else:
+                _refuse_another(row, tenant_id)
+    for row in (*session.dirty, *session.deleted):
+        _refuse_another(row, tenant_id)
+
+
+def _refuse_another(row: object, tenant_id: UUID | None) -> None:
+    if isinstance(row, TenantScoped) and row.tenant_id != tenant_id:
+        raise TenantMissing(f"This {type(row).__name__} belongs to another tenant.")
 
 
 @event.listens_for(TenantSession, "after_begin")

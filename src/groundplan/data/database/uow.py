@@ -1,6 +1,5 @@
 """Units of work: a Reader holds no transaction open, a Transaction is one, and ends committed or without a trace."""
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -121,7 +120,7 @@ class Transaction:
         for act in self._after:
             try:
                 result = act()
-                if inspect.isawaitable(result):
+                if result is not None:
                     await result
             except Exception as error:
                 failed(error)
