@@ -21,6 +21,7 @@ NOTE = Sql("""INSERT INTO audit_log (id, at, tenant_id, actor, action, subject, 
 NOTES = Sql("SELECT id, at, tenant_id, actor FROM audit_log ORDER BY actor")
 KEEP = Sql("""INSERT INTO idempotency (scope, key, fingerprint, status, headers, body, created_at)
     VALUES ('', :key, '', :status, '', :body, NOW)""")
+PREPARED = Sql("SELECT COUNT(*) AS n FROM pg_prepared_statements WHERE from_sql")
 KEPT = Sql("SELECT key, status, body FROM idempotency")
 
 
@@ -67,6 +68,17 @@ async def test_a_first_step_decides_whether_it_begins(database: Database) -> Non
                 async with database.transaction(UUID(int=1), first):
                     pytest.fail("it began")
     assert await _names(database) == ["entered"]
+
+
+async def test_a_step_is_prepared_once_however_many_go_along_with_a_commit(database: Database) -> None:
+    for many in range(4):
+        async with database.transaction(None) as transaction:
+            for number in range(many):
+                transaction.end_with(ADD, name=f"{many} {number}", paused=0)
+    assert len(await _names(database)) == 6
+    if database.dialect == "postgresql":
+        async with database.transaction(None) as transaction:
+            assert (await transaction.execute(PREPARED))[0].n == 1
 
 
 @pytest.mark.parametrize("text", ["it's", "a\\", "\\'; DROP TABLE queues; --", "$1 :name ''", "né\N{SNOWMAN}", ""])
