@@ -23,6 +23,9 @@ COLUMNS = """name, version, tenant_id, user_id, request_id, traceparent, partiti
 LOGGED = Sql(f"SELECT id, {COLUMNS} FROM events ORDER BY position")
 DELIVERED = Sql(f"SELECT event_id AS id, {COLUMNS}, handler, direct FROM deliveries ORDER BY handler, partition_key")
 
+SUBSCRIBED = Sql("""INSERT INTO subscriptions (event_name, handler, version, queue, priority)
+    VALUES (:name, 'elsewhere', 1, 'default', 100)""")
+
 
 class Sown(Event, frozen=True, kw_only=True):
     what: str
@@ -71,6 +74,21 @@ async def test_events_of_one_transaction_are_logged_and_delivered_whole(database
     assert [_common(row) for row in delivered] == [_common(row) for row in logged[:2]] * 2
     assert {row.direct for row in delivered} == {1}, "what has a key is handed on in order"
     assert {row.payload.replace(" ", "") for row in delivered} == {'{"what":"\'beans\'\\\\"}'}
+
+
+async def test_deliveries_are_in_the_order_in_which_their_events_were_published(database: Database) -> None:
+    outbox = Outbox(database, HANDLERS, SystemClock())
+    others = [{"name": f"event.{number}"} for number in range(300)]
+    async with database.transaction(None) as transaction:
+        await outbox.subscribe(transaction)
+        await transaction.execute_many(SUBSCRIBED, others)
+        draft = outbox.draft(transaction, ENVELOPE)
+        published = [draft.publish(Sown(what=f"{number}"), partition_key="bed") for number in range(20)]
+    order = "position" if database.dialect == "postgresql" else "rowid"
+    rows = await database.execute(
+        Sql(f"SELECT event_id FROM deliveries WHERE handler = 'garden.weed' ORDER BY {order}")
+    )
+    assert [as_uuid(row.event_id) for row in rows] == published
 
 
 @pytest.mark.parametrize("key", ["a\x00b", "\ud800"])

@@ -189,12 +189,14 @@ _PUBLISH = Sql(f"""
         SELECT id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, at, payload
         FROM jsonb_to_recordset(CAST(:messages AS jsonb)) AS m(id uuid, name text, version integer, tenant_id uuid,
             user_id uuid, request_id text, traceparent text, partition_key text, at timestamptz, payload jsonb)
-        RETURNING id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at, payload
+        RETURNING position, id, name, version, tenant_id, user_id, request_id, traceparent, partition_key, occurred_at,
+            payload
     )
     {_DELIVER_COLUMNS}
-    SELECT gen_random_uuid(), {_DELIVERED} FROM e JOIN subscriptions s ON s.event_name = e.name
+    SELECT gen_random_uuid(), {_DELIVERED} FROM e JOIN subscriptions s ON s.event_name = e.name ORDER BY e.position
 """)
-"""PostgreSQL's. A statement does not see the rows that it adds to a table, but what they return."""
+"""PostgreSQL's. A statement does not see the rows that it adds to a table, but what they return. Deliveries that go by
+their order need it said: a join may turn it round."""
 
 _LOG = Sql(f"""
     {_LOG_COLUMNS}
