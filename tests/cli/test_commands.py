@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from groundplan.testing.postgres import PostgresServer
 from groundplan.testing.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,19 @@ def test_run_does_not_wait_for_a_database_for_ever(groundplan: Command, role: st
     )
     assert ended.returncode == 1
     assert "waiting for the database" in ended.stdout
-    assert f"PostgreSQL, shop at {gone} did not answer within 1 s" in ended.stderr
+    assert f"PostgreSQL, shop at {gone} could not be used within 1 s" in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr and "hunter2" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("command", [("run",), ("migrate",)])
+def test_a_database_that_refuses_is_said_in_words(
+    groundplan: Command, postgres: PostgresServer, command: tuple[str, ...]
+) -> None:
+    place = postgres.url("shop").partition("@")[2]
+    environment = {"DATABASE_URL": f"postgresql://nobody:hunter2@{place}", "DATABASE_WAIT_SECONDS": "1"}
+    ended = groundplan(*command, APP_PORT=str(free_port()), SECRET_KEY="k" * 32, **environment)
+    assert ended.returncode == 1
+    assert 'refuses the connection: password authentication failed for user "nobody"' in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr and "hunter2" not in ended.stdout + ended.stderr
 
 

@@ -27,7 +27,7 @@ from groundplan.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from groundplan.data.database.database import translated
+from groundplan.data.database.failures import translated
 from groundplan.messaging.message import field_error
 
 

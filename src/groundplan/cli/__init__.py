@@ -9,7 +9,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line. Commands are imported when they are asked for, so that each starts fast."""
     from groundplan.cli.commands import build
     from groundplan.core.errors import GroundplanError
-    from groundplan.data.database.database import translated
+    from groundplan.data.database.failures import translated
 
     os.umask(os.umask(0o077) | 0o077)  # databases, mails and objects are nobody else's to read
 

@@ -78,8 +78,8 @@ async def _await_database(settings: Settings, log: Any) -> None:
                 left = give_up - time.monotonic()
                 if left <= 0:
                     raise Unavailable(
-                        f"{database.runs_on} did not answer within {settings.database_wait_seconds} s ({error}). "
-                        "Check that it runs and that DATABASE_URL names it."
+                        f"{database.runs_on} could not be used within {settings.database_wait_seconds} s. {error} "
+                        "See that it runs and that DATABASE_URL names it."
                     ) from error
                 log.warning("waiting for the database", database=database.runs_on, detail=str(error), left_s=int(left))
                 await asyncio.sleep(min(left, AGAIN.delay(attempt, random)))

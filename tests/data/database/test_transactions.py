@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from groundplan.core.errors import ConfigurationError, Invalid, TransactionOpen, Unavailable
-from groundplan.data.database.database import Database, translated
+from groundplan.data.database.database import Database
+from groundplan.data.database.failures import translated
 from groundplan.data.database.migrate import PLATFORM, upgrade
 from groundplan.data.database.sql import Sql
 from groundplan.data.database.uow import Transaction

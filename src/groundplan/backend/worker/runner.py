@@ -14,7 +14,7 @@ from groundplan.core.clock import Random
 from groundplan.core.context import RequestContext, changed, entered, parse_traceparent
 from groundplan.core.errors import Cancel, DeadlineExceeded, GroundplanError, InvalidPayload, LeaseLost, Snooze
 from groundplan.core.ids import span_id, trace_id
-from groundplan.data.database.database import translated
+from groundplan.data.database.failures import translated
 from groundplan.messaging.delivery.deliveries import Deliveries, Failure
 from groundplan.messaging.delivery.sources import Source
 from groundplan.messaging.handlers import Handler

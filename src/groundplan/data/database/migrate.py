@@ -139,7 +139,7 @@ async def _status(engine: AsyncEngine, histories: Sequence[History]) -> list[Sta
     try:
         async with engine.connect() as connection:
             return [Status(h.name, await _current(connection, h), h.head) for h in histories]
-    except (OSError, DBAPIError) as error:
+    except OSError as error:
         raise Unavailable(f"The database cannot be reached: {error}") from error
 
 
