@@ -8,10 +8,10 @@ anybody looks at it, and the first in the queue for a database connection has st
 requests would not do, because a slow peer is no overload; nor would their number alone, because routes differ.
 
 Whoever finds no room waits. A burst is through in a moment: while there is no sign of congestion the limit doubles at
-each look, as in TCP's slow start. In the interval behind one with such a sign, or in which somebody was turned away, it
-is no burst, and nobody waits for long: the line is as short as a handful of busy clients makes it, and whoever comes
-when it is full is turned away at once, but for those who matter most. How long one takes is then given by how many are
-before it, at work and in line.
+each look, as in TCP's slow start. Behind two intervals with such a sign, or in which somebody was turned away, it is no
+burst, and nobody waits for long: the line is as short as a handful of busy clients makes it, and whoever comes when it is
+full is turned away at once, but for those who matter most. How long one takes is then given by how many are before it, at
+work and in line.
 
 Whoever is let in yields once before it begins. So all that have arrived are counted before any of them works, also
 where the work never yields by itself, as a read from SQLite.
@@ -104,7 +104,7 @@ class Admission:
         self._shed, self._shed_before, self._told = [0, 0, 0], [0, 0, 0], [0, 0, 0]
         self._counters = [metrics.shed.labels(priority.name.lower()) for priority in Priority]
         self._line = Line(LINE_LENGTH)
-        self._crowded = False
+        self._congested = self._crowded = False
         self._peak = 0
         self._lags: list[float] = []
         self._interval_ends, self._log_after = 0.0, 0.0
@@ -152,7 +152,8 @@ class Admission:
         delay = max(median_low(self._lags) / LAG_SECONDS, self._waiting() / WAIT_SECONDS)
         self.reads.adapt(delay, self._peak)
         self.writes.adapt(delay, self._peak)
-        self._crowded = delay > 1 or self._shed != self._shed_before
+        congested = delay > 1 or self._shed != self._shed_before
+        self._crowded, self._congested = congested and self._congested, congested
         self._share_out()
         self._peak = self.in_flight
         self._lags.clear()
