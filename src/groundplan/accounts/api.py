@@ -86,8 +86,8 @@ class SignOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: Annotated[str, msgspec.Meta(max_length=100)]
 
 
-@feature.post("/sessions/close", public=True, status=204)
+@feature.post("/sessions/close", public=True, status=204, limit=RateLimit("60/min", per="ip"))
 async def close_session(ctx: Context, data: SignOut) -> None:
-    """Ends the session; its token is worth nothing afterwards."""
-    await ctx.service(Sessions).close(ctx.tx, data.token)
-    ctx.audit("session.close", str(ctx.user.id) if ctx.user else "unknown")
+    """Ends the session; its token is worth nothing afterwards. The answer is the same where there was none."""
+    if user_id := await ctx.service(Sessions).close(ctx.tx, data.token):
+        ctx.audit("session.close", str(user_id))

@@ -9,9 +9,9 @@ requests would not do, because a slow peer is no overload; nor would their numbe
 
 Whoever finds no room waits. A burst is through in a moment: while there is no sign of congestion the limit doubles at
 each look, as in TCP's slow start. Behind two intervals with such a sign, or in which somebody was turned away, it is no
-burst, and nobody waits for long: the line is as short as a handful of busy clients makes it, and whoever comes when it is
-full is turned away at once, but for those who matter most. How long one takes is then given by how many are before it, at
-work and in line.
+burst, and nobody waits for long: the line is as short as a handful of busy clients makes it, and whoever comes when it
+is full is turned away at once, but for those who matter most. How long one takes is then given by how many are before
+it, at work and in line.
 
 Whoever is let in yields once before it begins. So all that have arrived are counted before any of them works, also
 where the work never yields by itself, as a read from SQLite.
@@ -23,7 +23,7 @@ from functools import partial
 from statistics import median_low
 from typing import Any
 
-from groundplan.backend.api.problem import MEDIA_TYPE, Problem, encode_problem
+from groundplan.backend.busy import busy_reply
 from groundplan.backend.line import Line, Priority
 from groundplan.core.clock import Clock
 from groundplan.telemetry import Metrics
@@ -47,13 +47,13 @@ LOG_SECONDS = 1.0
 _CRITICAL_SHARE = 2.0
 """Of the limit for writes."""
 
-_CRITICAL = ("/webhooks/", "/console", "/metrics")
+_CRITICAL = ("/webhooks/", "/console/", "/metrics")
 _PROBLEMS = ("/api/", "/webhooks/", "/objects/")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 def priority_of(method: str, path: str) -> Priority:
-    if path.startswith(_CRITICAL):
+    if path.startswith(_CRITICAL) or path == "/console":
         return Priority.CRITICAL
     return Priority.READ if method in _SAFE else Priority.WRITE
 
@@ -78,6 +78,12 @@ class Limit:
             self.value = min(self._most, self.value * 1.1 if congestion < 0.5 else self.value + 1)
         elif self.value > self._first:  # what nobody has used is not proven (RFC 7661)
             self.value = max(self._first, self.value * 0.9)
+        else:
+            self.value = min(self._first, self.value * 1.1)
+
+    def begin(self) -> None:
+        """After a rest nothing is known of what can be done now."""
+        self.value = float(self._first)
 
     def double(self) -> None:
         self.value = min(self._most, self.value * 2)
@@ -188,20 +194,23 @@ class Admission:
     # On the event loop
 
     async def begin(self, scope: Any, send: Any) -> bool:
-        """Lets the request in, or answers it: 503 with Retry-After, from bytes made beforehand."""
+        """Lets the request in, or answers it: 503 with Retry-After."""
         path = scope["path"]
         if not self._probing:
             self._start_probing()
         priority = priority_of(scope["method"], path)
         if self._let_in(priority):
-            await asyncio.sleep(0)
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                self.leave()
+                raise
             return True
         if await self._waited(priority):
             return True
         self._shed[priority] += 1
-        start, body = _REFUSALS[path.startswith(_PROBLEMS)][sum(self._shed) % len(_RETRY_AFTER)]
-        await send(start)
-        await send(body)
+        for message in busy_reply(sum(self._shed), is_problem=path.startswith(_PROBLEMS)):
+            await send(message)
         return False
 
     async def _waited(self, priority: Priority) -> bool:
@@ -232,7 +241,13 @@ class Admission:
         return max(0, NEVER_TOO_MANY - self.in_flight)
 
     def _start_probing(self) -> None:
+        """With the first request after a rest, before which there was nothing that could be in the way."""
         self._probing = True
+        self._congested = self._crowded = False
+        self.reads.begin()
+        self.writes.begin()
+        self._room = [1.0, 1.0, 1.0]
+        self._bind()
         self._lags.clear()
         self._interval_ends = self._clock.monotonic() + INTERVAL_SECONDS
         self._next_probe(asyncio.get_running_loop())
@@ -252,35 +267,3 @@ class Admission:
             self._next_probe(loop)
         else:
             self._probing = False
-
-
-_RETRY_AFTER = (1, 2, 3)
-"""Seconds, in turn, so that those turned away together do not come back together."""
-_DETAIL = "Too many requests at the moment. Nothing was done; try again in a few seconds."
-_PAGE = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    f"<title>Busy</title><h1>We are busy right now</h1><p>{_DETAIL}</p></html>"
-).encode()
-
-
-def _refusal(body: bytes, media_type: str, retry_after: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    headers = [
-        (b"content-type", media_type.encode()),
-        (b"content-length", str(len(body)).encode()),
-        (b"retry-after", str(retry_after).encode()),
-        (b"cache-control", b"no-store"),
-        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    start = {"type": "http.response.start", "status": 503, "headers": headers}
-    return start, {"type": "http.response.body", "body": body, "more_body": False}
-
-
-def _problem() -> bytes:
-    return encode_problem(Problem(title="Temporarily unavailable", status=503, detail=_DETAIL, code="Unavailable"))
-
-
-_REFUSALS = {
-    False: [_refusal(_PAGE, "text/html; charset=utf-8", seconds) for seconds in _RETRY_AFTER],
-    True: [_refusal(_problem(), MEDIA_TYPE, seconds) for seconds in _RETRY_AFTER],
-}

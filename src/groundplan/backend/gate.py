@@ -117,13 +117,17 @@ class Gate:
         try:
             with entered(context):
                 try:
+                    is_outside = not headers.get(ASSERTION_HEADER) and not request.path.startswith(_UNLIMITED)
+                    if is_outside:
+                        request.client = self._addresses.of(scope)
+                        await self._limits.arrive(request)
                     check_size(scope)
                     if len(headers) < len(scope["headers"]):
                         _refuse_repeated(scope["headers"])
                     if seconds <= 0:
                         raise DeadlineExceeded("There was no time left for this request when it came.")
                     with self._deadlines.within(seconds):
-                        await self._answer(scope, request, receive, reply)
+                        await self._answer(scope, request, receive, reply, is_outside=is_outside)
                 except Exception as raised:
                     if status:
                         raise  # the reply has begun: too late for another
@@ -134,11 +138,7 @@ class Gate:
             if at_work:
                 self._admission.leave()
 
-    async def _answer(self, scope: Any, request: Request, receive: Any, send: Any) -> None:
-        is_outside = not request.headers.get(ASSERTION_HEADER) and not request.path.startswith(_UNLIMITED)
-        if is_outside:
-            request.client = self._addresses.of(scope)
-            await self._limits.arrive(request)
+    async def _answer(self, scope: Any, request: Request, receive: Any, send: Any, *, is_outside: bool) -> None:
         unit = await self._identify(request)
         put_context(scope, unit)
         tenant = unit.tenant.slug if unit.has_tenant else ""

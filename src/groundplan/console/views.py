@@ -53,7 +53,7 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     wrote: bool
     error: str
     stands_for: int
-    """So many requests, of which the others were only counted."""
+    """So many requests of its kind, of which the others were only counted."""
 
     @property
     def title(self) -> str:

@@ -4,12 +4,13 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from groundplan.core.clock import Clock
 from groundplan.data.database.database import Database
-from groundplan.data.database.sql import Sql, as_instant
+from groundplan.data.database.sql import Sql, as_instant, as_uuid
 from groundplan.data.database.uow import Transaction
 from groundplan.security.principal import User
 from groundplan.security.users import user_from
@@ -70,9 +71,13 @@ class Sessions:
             return known.user
         return await self._look_up(key)
 
-    async def close(self, transaction: Transaction, token: str) -> None:
-        await transaction.execute(_CLOSE, token_hash=_hash(token))
+    async def close(self, transaction: Transaction, token: str) -> UUID | None:
+        """Whose session it was; None where there was none."""
+        ended = await transaction.execute(_CLOSE, token_hash=_hash(token))
+        if not ended:
+            return None
         transaction.after_commit(lambda: self._database.notify(ENDED_CHANNEL))
+        return as_uuid(ended[0].user_id)
 
     async def _look_up(self, key: str) -> User | None:
         if not self._listens:
@@ -105,4 +110,4 @@ _OPEN = Sql("""INSERT INTO sessions (token_hash, user_id, tenant_id, kind, creat
 _FIND = Sql("""SELECT u.id, u.tenant_id, u.email, u.name, u.roles, s.expires_at
     FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.token_hash = :token_hash AND s.expires_at > :now""")
-_CLOSE = Sql("DELETE FROM sessions WHERE token_hash = :token_hash")
+_CLOSE = Sql("DELETE FROM sessions WHERE token_hash = :token_hash RETURNING user_id")

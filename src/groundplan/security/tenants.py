@@ -1,11 +1,13 @@
 """Tenants, found by host, slug or id. The list is short and read often, so it is kept, and read again on a miss."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID
 
 from groundplan.core.clock import Clock
+from groundplan.core.context import of_nobody
 from groundplan.data.database.database import Database
 from groundplan.data.database.sql import Sql, as_uuid
 from groundplan.security.principal import Tenant
@@ -32,6 +34,7 @@ class Tenants:
         self._by_id: dict[UUID, Tenant] = {}
         self._by_slug: dict[str, Tenant] = {}
         self._read_at = -_REFRESH_SECONDS
+        self._reading: asyncio.Task[None] | None = None
 
     async def by_host(self, host: str) -> Tenant | None:
         """``host`` may carry a port."""
@@ -65,10 +68,19 @@ class Tenants:
         return index.get(key)
 
     async def _refresh(self) -> None:
-        if self._clock.monotonic() - self._read_at < _REFRESH_SECONDS:
-            return
-        rows = await self._database.execute(_ALL)
-        self._read_at = self._clock.monotonic()
+        """Whoever misses meanwhile waits for the same answer. Raises Unavailable."""
+        if self._reading is None:
+            if self._clock.monotonic() - self._read_at < _REFRESH_SECONDS:
+                return
+            self._reading = asyncio.create_task(self._read(), context=of_nobody())
+        await asyncio.shield(self._reading)
+
+    async def _read(self) -> None:
+        try:
+            rows = await self._database.execute(_ALL)
+            self._read_at = self._clock.monotonic()
+        finally:
+            self._reading = None
         operator = rows[0].slug if rows and self._operator == "" else self._operator
         self._all = tuple(
             Tenant(

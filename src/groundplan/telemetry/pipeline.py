@@ -38,7 +38,7 @@ class RequestRecord(NamedTuple):
     wrote: bool
     error: str
     stands_for: int = 1
-    """So many requests: this one, and those before it that were too many to be kept one by one."""
+    """So many requests: this one, and those of its kind before it that were too many to be kept one by one."""
 
 
 class LogRecord(NamedTuple):
@@ -82,7 +82,7 @@ class Telemetry:
         self._sample = sample
         self._access = access
         self._writes, self._others = _Ration(WRITES_A_SECOND), _Ration(OTHERS_A_SECOND)
-        self._left_out = 0
+        self._left_out: dict[tuple[str, ...], int] = {}
         self._secret = _SecretNames()
 
     def finish(self, context: RequestContext, done: RequestRecord, *, keep: bool | None = None) -> None:
@@ -99,14 +99,20 @@ class Telemetry:
         if keep:
             self._hand_over(context, done)
         elif done.kind != "handler":
-            self._left_out += 1
-            if self._others.take(done.start_us + done.duration_us):
-                counted, self._left_out = done._replace(stands_for=self._left_out), 0
-                for sink in self._sinks:
-                    sink.requests((counted,))
+            self._thin_out(done)
         self._count(done)
         if self._access is not None:
             self._access.write(done)
+
+    def _thin_out(self, done: RequestRecord) -> None:
+        """One stands for others of its kind alone."""
+        kind = (done.tenant, done.role, done.method, done.name, str(done.status))
+        if self._others.take(done.start_us + done.duration_us):
+            counted = done._replace(stands_for=1 + self._left_out.pop(kind, 0))
+            for sink in self._sinks:
+                sink.requests((counted,))
+        elif kind in self._left_out or len(self._left_out) < _MOST_NAMES:
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1
 
     def keeps(self, context: RequestContext, done: RequestRecord) -> bool:
         """Whether the trace is kept: it failed, was slow, or was drawn; or it wrote, so that its future matters.

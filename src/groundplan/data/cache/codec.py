@@ -79,7 +79,9 @@ def is_immutable(node: inspect.Type, above: tuple[inspect.Type, ...] = ()) -> bo
         return True
     inside = (*above, node)
     if isinstance(node, inspect.StructType):
-        return node.cls.__struct_config__.frozen and all(is_immutable(field.type, inside) for field in node.fields)
+        config = node.cls.__struct_config__
+        sealed = config.frozen and not config.dict  # a dict could hold what is made of it later
+        return sealed and all(is_immutable(field.type, inside) for field in node.fields)
     if isinstance(node, inspect.Metadata):
         return is_immutable(node.type, inside)
     if isinstance(node, inspect.UnionType):

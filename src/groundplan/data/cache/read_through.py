@@ -12,7 +12,7 @@ import msgspec
 
 from groundplan.core.clock import Random
 from groundplan.core.context import RequestContext, Tally, current, entered
-from groundplan.core.errors import Misuse, NotFound
+from groundplan.core.errors import DeadlineExceeded, Misuse, NotFound
 from groundplan.data.cache.codec import Codec
 from groundplan.data.cache.decoded import Decoded
 from groundplan.data.cache.port import Address, CacheStore, Claim, Kept
@@ -147,7 +147,7 @@ class Cache:
     ) -> tuple[bytes, Outcome]:
         """Fills, unless another process does: then its result, or ``spare`` until that is there.
 
-        A fill that is cancelled lands empty: one of those who wait takes it over.
+        A fill that is cancelled, or whose caller has no time left, lands empty: one of those who wait takes it over.
         """
         turn: Claim | Kept | None = None
         try:
@@ -160,6 +160,8 @@ class Cache:
             is_absence = life.negative is not None and codec.is_absence(encoded)
             await self._end(held, encoded, life.negative if is_absence else life.ttl, 0.0 if is_absence else life.stale)
             return encoded, "miss"
+        except DeadlineExceeded:
+            raise
         except Exception as error:
             flight.error = error
             raise
