@@ -280,6 +280,41 @@ async def test_in_a_line_that_stands_nobody_waits_longer_than_a_second() -> None
 
 
 @pytest.mark.anyio
+async def test_after_a_rest_the_limits_are_as_at_first() -> None:
+    first = 20
+    admission = Admission(SystemClock(), Metrics(), Log(), lambda: 0.0, reads=Limit(least=1, first=first))
+    for _ in range(60):
+        admission.reads.adapt(9.0, 1)
+    assert admission.reads.value == 1
+
+    async def send(message: dict[str, Any]) -> None:
+        raise AssertionError(message)
+
+    assert await admission.begin({"method": "GET", "path": "/"}, send)
+    assert admission.reads.value == first
+
+
+def test_what_was_taken_away_comes_back_also_where_it_is_not_asked_for() -> None:
+    limit = Limit(least=1, first=20)
+    for _ in range(60):
+        limit.adapt(9.0, 1)
+    for _ in range(60):
+        limit.adapt(0.0, 0)
+    assert limit.value == 20
+
+
+@pytest.mark.anyio
+async def test_whoever_goes_as_they_are_let_in_is_not_counted() -> None:
+    door = Door(waiting=0.0)
+    going = asyncio.create_task(door.ask())
+    await asyncio.sleep(0)
+    assert door.admission.in_flight == 1
+    going.cancel()
+    await asyncio.gather(going, return_exceptions=True)
+    assert door.admission.in_flight == 0
+
+
+@pytest.mark.anyio
 async def test_whoever_waits_is_next_and_whoever_has_gone_is_not_counted() -> None:
     door = Door(waiting=0.5)
     assert await door.ask()

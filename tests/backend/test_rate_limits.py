@@ -224,6 +224,14 @@ async def test_nobody_passes_the_door_by_an_assertion_of_their_own(tmp_path: Pat
         assert 200 not in (await statuses(app, "/api/v1/kept", 5, headers=headers))[2:]
 
 
+@pytest.mark.parametrize("header", ["groundplan-timeout-ms", "x-long"])
+async def test_the_door_counts_what_is_refused_for_its_headers(tmp_path: Path, header: str) -> None:
+    async with app_with(tmp_path, RATE_LIMIT_IP="2/h") as app:
+        headers = {header: "0" * (1 if header == "groundplan-timeout-ms" else 40_000)}
+        refused = 504 if header == "groundplan-timeout-ms" else 431
+        assert await statuses(app, "/api/v1/kept", 3, headers=headers) == [refused, refused, 429]
+
+
 async def test_what_is_never_counted(tmp_path: Path) -> None:
     async with app_with(tmp_path, RATE_LIMIT_IP="1/h") as app:
         style = re.findall(r'"(/static/[^"]+)"', (await app.client.get("/page")).text)[0]

@@ -9,25 +9,28 @@ from groundplan.console.words import NBSP
 
 
 def plan(*rates: tuple[str, str, int, int], dead_letters: int = 0, database: str = "ok") -> Plan:
+    views = [
+        RateView(caller=caller, component=component, calls=calls, errors=errors, p95_us=1500)
+        for caller, component, calls, errors in rates
+    ]
+    return draw(overview(views, dead_letters=dead_letters, database=database))
+
+
+def overview(rates: list[RateView], *, dead_letters: int = 0, database: str = "ok") -> Overview:
     health = ComponentHealth(
         component="Database", state="bad" if database == "bad" else "ok", runs_on="SQLite", detail="", ping_ms=1.0
     )
-    return draw(
-        Overview(
-            at=datetime(2026, 1, 2, tzinfo=UTC),
-            window_seconds=300,
-            requests=0,
-            traced=0,
-            components=[health],
-            rates=[
-                RateView(caller=caller, component=component, calls=calls, errors=errors, p95_us=1500)
-                for caller, component, calls, errors in rates
-            ],
-            queue=[],
-            dead_letters=dead_letters,
-            newest_dead_letter=None,
-            faults=[],
-        )
+    return Overview(
+        at=datetime(2026, 1, 2, tzinfo=UTC),
+        window_seconds=300,
+        requests=0,
+        traced=0,
+        components=[health],
+        rates=rates,
+        queue=[],
+        dead_letters=dead_letters,
+        newest_dead_letter=None,
+        faults=[],
     )
 
 
@@ -46,6 +49,15 @@ def test_spans_become_calls_between_rooms() -> None:
         ("Web", "API"): ("1.0/s", f"0{NBSP}%"),
         ("API", "Database"): ("2.0/s", f"0.50{NBSP}%"),
     }
+
+
+def test_few_slow_calls_do_not_pass_for_all_that_share_a_line() -> None:
+    for slow, p95 in ((5, "1 ms"), (6, "40 ms")):
+        rates = [("API", "Cache", 100 - slow, 0, 1_000), ("Outbox", "Cache", slow, 0, 40_000)]
+        drawn = draw(
+            overview([RateView(caller=a, component=b, calls=c, errors=d, p95_us=e) for a, b, c, d, e in rates])
+        )
+        assert [c.p95.replace(NBSP, " ") for c in drawn.connections if c.traffic] == [p95]
 
 
 def test_a_handler_is_called_by_the_queue_and_a_step_inside_a_room_is_no_call() -> None:

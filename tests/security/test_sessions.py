@@ -1,7 +1,7 @@
 """Sessions: remembered for a moment, and over at once everywhere when they end."""
 
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -41,9 +41,10 @@ class Door:
         async with self.database.transaction(None) as transaction:
             return (await self.here.open(transaction, self.user, "script")).token
 
-    async def end(self, token: str) -> None:
+    async def end(self, token: str) -> UUID | None:
+        """Whose it was."""
         async with self.database.transaction(None) as transaction:
-            await self.here.close(transaction, token)
+            return await self.here.close(transaction, token)
 
 
 @pytest.fixture
@@ -69,9 +70,21 @@ async def test_a_session_is_remembered_and_read_again_when_that_is_old(
 async def test_an_ended_session_is_nobodys_at_once(door: Door) -> None:
     token = await door.open()
     assert await door.here.user_of(token) == await door.there.user_of(token) == door.user
-    await door.end(token)
+    assert await door.end(token) == door.user.id
     assert await door.here.user_of(token) is None
     assert await door.there.user_of(token) is None
+
+
+async def test_to_end_what_is_no_session_does_nothing(
+    templates: Templates, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with opened(copy_of("sqlite", templates, tmp_path, postgres).app) as database:
+        door = Door(database, database)
+        token = await door.open()
+        assert await door.here.user_of(token) == door.user
+        assert await door.end("a" * 43) is None
+        await door.database.execute(Sql("UPDATE users SET name = 'Una Novak'"))
+        assert await door.here.user_of(token) == door.user, "it is still remembered"
 
 
 async def test_another_process_hears_of_it(templates: Templates, postgres: PostgresServer, tmp_path: Path) -> None:

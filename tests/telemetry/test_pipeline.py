@@ -65,6 +65,18 @@ def test_the_others_are_kept_by_sample_and_all_of_them_are_accounted_for() -> No
     assert sum(each.stands_for for each in kept.request_records) in (1_999, 2_000)
 
 
+def test_a_request_stands_for_others_of_its_kind_alone() -> None:
+    kept = Kept()
+    telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=0)
+    for number in range(OTHERS_A_SECOND + 50):
+        telemetry.finish(RequestContext(), request(trace_id=spread(number)))
+    later = START + 1_000_000
+    others: list[dict[str, Any]] = [{"status": 404}, {"tenant": "hilltop"}, {"name": "/", "path": "/"}]
+    for values in [*others, {}]:
+        telemetry.finish(RequestContext(), request(trace_id=spread(1), start_us=later, **values))
+    assert [each.stands_for for each in kept.request_records[OTHERS_A_SECOND:]] == [1, 1, 1, 51]
+
+
 def test_a_request_stands_for_itself_where_there_are_few() -> None:
     kept = Kept()
     telemetry = Telemetry([kept], Metrics(), slow_ms=300, sample=0)

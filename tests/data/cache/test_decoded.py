@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from enum import Enum
+from functools import cached_property
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -42,6 +43,16 @@ class Holding(msgspec.Struct, frozen=True):
     titles: list[str]
 
 
+class Noting(msgspec.Struct, frozen=True, dict=True):
+    """What is made of it is kept in it."""
+
+    title: str
+
+    @cached_property
+    def words(self) -> list[str]:
+        return self.title.split()
+
+
 @pytest.fixture
 def cache() -> TenantCache:
     store = MemoryCache(ManualClock(), max_entries=100, max_bytes=1_000_000)
@@ -66,6 +77,7 @@ async def read(cache: TenantCache, kind: Any, made: Any, key: str = "key") -> An
         (Holding, Holding(["Tea"]), lambda value: value.titles.append("Mud")),
         (tuple[list[int], ...], ([1],), lambda value: value[0].append(2)),
         (dict[str, list[int]], {"a": [1]}, lambda value: value["a"].append(2)),
+        (Noting, Noting("Tea"), lambda value: value.words.append("Mud")),
         (Any, {"a": [1]}, lambda value: value["a"].append(2)),
     ],
 )
@@ -76,6 +88,7 @@ async def test_what_one_reader_does_to_a_value_no_other_sees(
     for _ in range(3):
         value = await read(cache, kind, made)
         assert msgspec.msgpack.encode(value) == untouched
+        assert getattr(value, "words", ["Tea"]) == ["Tea"]
         change(value)
 
 

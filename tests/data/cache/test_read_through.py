@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID, uuid4
@@ -9,8 +10,8 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from groundplan.core.context import RequestContext, changed, entered
-from groundplan.core.errors import Misuse, TransactionOpen, Unavailable
+from groundplan.core.context import RequestContext, changed, entered, refuse_expired
+from groundplan.core.errors import DeadlineExceeded, Misuse, TransactionOpen, Unavailable
 from groundplan.data.cache.memory import MemoryCache
 from groundplan.data.cache.port import Address, CacheStore, Claim, Kept
 from groundplan.data.cache.read_through import Cache, Outcome
@@ -170,6 +171,28 @@ async def test_a_failed_fill_fails_those_who_wait_and_nobody_later(mine: TenantC
     assert all(isinstance(result, Unavailable) for result in results)
     assert counter.fills == 1
     assert await mine.read_through("n", counter.fill, ttl=60, type=int) == 2
+
+
+async def test_who_has_no_time_left_takes_it_from_nobody_else(mine: TenantCache) -> None:
+    counter = Counter()
+    counter.gate.clear()
+
+    async def fill() -> int:
+        made = await counter.fill()
+        refuse_expired("it was filled")
+        return made
+
+    async def read(deadline: float) -> int:
+        with entered(RequestContext(deadline=deadline)):
+            return await mine.read_through("n", fill, ttl=60, type=int)
+
+    hurried, *rest = [asyncio.create_task(read(deadline)) for deadline in (0.0, *[time.monotonic() + 3600] * 9)]
+    await until(lambda: counter.fills == 1)
+    counter.gate.set()
+
+    assert await asyncio.gather(*rest) == [2] * 9
+    with pytest.raises(DeadlineExceeded):
+        await hurried
 
 
 async def test_a_cancelled_fill_is_taken_over(mine: TenantCache) -> None:
