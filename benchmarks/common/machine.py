@@ -50,7 +50,7 @@ def bind(core: int | None) -> None:
 def loop_ms() -> float:
     """How long the interpreter takes to add up a million numbers, in milliseconds: the median of some.
 
-    The figures of two machines, or of one at two times, differ by this before they differ by anything else.
+    It tells a slow core, and not one whose caches and memory others use.
     """
     taken = []
     for _ in range(LOOPS):

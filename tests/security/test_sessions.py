@@ -1,5 +1,6 @@
 """Sessions: remembered for a moment, and over at once everywhere when they end."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -52,19 +53,21 @@ async def door(database: Database) -> Door:
     return Door(database, database)
 
 
-async def test_a_session_is_remembered_and_read_again_when_that_is_old(
-    templates: Templates, postgres: PostgresServer, tmp_path: Path
-) -> None:
+@pytest.fixture
+async def quiet(templates: Templates, postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Door]:
     """On SQLite, where nothing else makes a process forget: on PostgreSQL it does whenever its listener connects."""
     async with opened(copy_of("sqlite", templates, tmp_path, postgres).app) as database:
-        door = Door(database, database)
-        token = await door.open()
-        assert await door.here.user_of(token) == door.user
-        await door.database.execute(Sql("UPDATE users SET name = 'Una Novak'"))
-        assert await door.here.user_of(token) == door.user
-        door.clock.seconds += KNOWN_SECONDS
-        found = await door.here.user_of(token)
-        assert found is not None and found.name == "Una Novak"
+        yield Door(database, database)
+
+
+async def test_a_session_is_remembered_and_read_again_when_that_is_old(quiet: Door) -> None:
+    token = await quiet.open()
+    assert await quiet.here.user_of(token) == quiet.user
+    await quiet.database.execute(Sql("UPDATE users SET name = 'Una Novak'"))
+    assert await quiet.here.user_of(token) == quiet.user
+    quiet.clock.seconds += KNOWN_SECONDS
+    found = await quiet.here.user_of(token)
+    assert found is not None and found.name == "Una Novak"
 
 
 async def test_an_ended_session_is_nobodys_at_once(door: Door) -> None:
@@ -75,16 +78,12 @@ async def test_an_ended_session_is_nobodys_at_once(door: Door) -> None:
     assert await door.there.user_of(token) is None
 
 
-async def test_to_end_what_is_no_session_does_nothing(
-    templates: Templates, postgres: PostgresServer, tmp_path: Path
-) -> None:
-    async with opened(copy_of("sqlite", templates, tmp_path, postgres).app) as database:
-        door = Door(database, database)
-        token = await door.open()
-        assert await door.here.user_of(token) == door.user
-        assert await door.end("a" * 43) is None
-        await door.database.execute(Sql("UPDATE users SET name = 'Una Novak'"))
-        assert await door.here.user_of(token) == door.user, "it is still remembered"
+async def test_to_end_what_is_no_session_does_nothing(quiet: Door) -> None:
+    token = await quiet.open()
+    assert await quiet.here.user_of(token) == quiet.user
+    assert await quiet.end("a" * 43) is None
+    await quiet.database.execute(Sql("UPDATE users SET name = 'Una Novak'"))
+    assert await quiet.here.user_of(token) == quiet.user, "it is still remembered"
 
 
 async def test_another_process_hears_of_it(templates: Templates, postgres: PostgresServer, tmp_path: Path) -> None:

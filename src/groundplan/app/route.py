@@ -78,7 +78,6 @@ class Route:
 
 
 @lru_cache(maxsize=5_000)
-@lru_cache(maxsize=1_000)
 def template(path: str) -> str:
     """The path as people write it, without converters: ``/api/v1/orders/{order_id}``."""
     return _PLACEHOLDER.sub(r"{\1}", path)

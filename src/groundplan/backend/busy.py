@@ -3,6 +3,7 @@
 from typing import Any
 
 from groundplan.backend.api.problem import MEDIA_TYPE, Problem, encode_problem
+from groundplan.backend.reply_headers import DATA
 
 Reply = tuple[dict[str, Any], dict[str, Any]]
 
@@ -21,8 +22,7 @@ def _refusal(body: bytes, media_type: str, retry_after: int) -> Reply:
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", str(retry_after).encode()),
         (b"cache-control", b"no-store"),
-        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-        (b"x-content-type-options", b"nosniff"),
+        *DATA,
     ]
     start = {"type": "http.response.start", "status": 503, "headers": headers}
     return start, {"type": "http.response.body", "body": body, "more_body": False}

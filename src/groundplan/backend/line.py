@@ -59,16 +59,15 @@ class Line:
         """Whoever came before then."""
         for turns in self._turns:
             while turns and (turns[0].since < before or turns[0].answer.done()):
-                self._length -= 1
-                answer = turns.popleft().answer
-                if not answer.done():
-                    answer.set_result(False)
+                self._refuse(turns.popleft())
 
     def shorten(self, most: int) -> None:
         """Whoever matters least and came last goes first, until ``most`` are left; those who matter most stay."""
         for turns in reversed(self._turns[Priority.WRITE :]):
             while turns and self._length > most:
-                self._length -= 1
-                answer = turns.pop().answer
-                if not answer.done():
-                    answer.set_result(False)
+                self._refuse(turns.pop())
+
+    def _refuse(self, turn: _Turn) -> None:
+        self._length -= 1
+        if not turn.answer.done():
+            turn.answer.set_result(False)

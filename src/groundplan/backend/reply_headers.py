@@ -18,7 +18,7 @@ _DOCUMENT = [
     (b"x-frame-options", b"DENY"),
 ]
 """Of what a browser shows."""
-_DATA = [_NO_SNIFFING, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+DATA = [_NO_SNIFFING, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
 """Of what it does not: where one is led to it all the same, it may do nothing there."""
 _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
@@ -27,7 +27,7 @@ class ReplyHeaders:
     def __init__(self, health: Health, *, https: bool) -> None:
         self._health = health
         always = [_HSTS] if https else []
-        self._document, self._data = [*_DOCUMENT, *always], [*_DATA, *always]
+        self._document, self._data = [*_DOCUMENT, *always], [*DATA, *always]
 
     def of(self, scope: Any, request: Request, context: RequestContext) -> list[Header]:
         control = control_of(scope, request)
